@@ -1,0 +1,28 @@
+"""The one kind of error a user is meant to read."""
+
+
+class UserError(Exception):
+    """Something the user can put right.
+
+    Parameters
+    ----------
+    code : str
+        A short stable name, e.g. ``"not-ct"``; programs test it, people do not.
+    message : str
+        What is wrong, with the file or value that shows it.
+    remedy : str
+        What to do about it.
+    """
+
+    def __init__(self, code: str, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}"
+
+
+class Cancelled(Exception):  # noqa: N818 - a request that was honoured, not an error
+    """The user asked the running job to stop."""

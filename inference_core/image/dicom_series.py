@@ -1,0 +1,258 @@
+"""Read a DICOM CT series, one file a slice, into Hounsfield units.
+
+Headers are read with pydicom; pixels through SimpleITK (GDCM), which decodes every lossless transfer syntax and
+applies the rescale slope and intercept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference_core.errors import UserError
+from inference_core.image.volume import Volume, as_hounsfield_array, check_orthogonal
+
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+POSITION_TOLERANCE = 0.05  # mm, between a slice and where even spacing would put it
+HEADER_TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "ImageType",
+    "ConvolutionKernel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
+    "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue",
+    "PixelRepresentation", "GantryDetectorTilt", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel",
+    "NumberOfFrames", "BitsStored",
+]  # fmt: skip
+
+
+def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
+    """Read the CT series in a folder, or the slice in a file.
+
+    Parameters
+    ----------
+    path : Path
+        A folder (searched with its subfolders) or one DICOM file.
+    series_uid : str, optional
+        Which series to read where the folder holds several.
+
+    Returns
+    -------
+    Volume
+        Slices sorted by their position along the normal; int16 where every HU is a whole number, else float32.
+
+    Raises
+    ------
+    UserError
+        Naming the files at fault and the remedy; see the codes below.
+    """
+    headers = _read_headers([path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()), path)
+    slices = _choose_series(headers, path, series_uid)
+    slices, warnings = _drop_localizers(slices)
+    _check_each(slices)
+    axes = _check_alike(slices)
+    slices, positions = _sort_by_position(slices, axes[:, 2])
+    spacing_z, spacing_warnings = _slice_spacing(slices, positions)
+    _check_gantry_tilt(slices, axes)
+
+    voxels, file_type = _read_pixels(slices)
+    first = slices[0][1]
+    row_spacing, column_spacing = (float(v) for v in first.PixelSpacing)
+    return Volume(
+        voxels=voxels,
+        spacing=(column_spacing, row_spacing, spacing_z),
+        origin=_three(first.ImagePositionPatient),
+        direction=tuple(float(v) for v in axes.ravel()),
+        modality="CT",
+        kernel=_kernel(first),
+        padding_value=_padding_in_hu(first),
+        file_type=file_type,
+        warnings=(*warnings, *spacing_warnings),
+    )
+
+
+Slice = tuple[Path, Any]  # a file and its pydicom header
+
+
+def _read_headers(files: list[Path], source: Path) -> list[Slice]:
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    headers: list[Slice] = []
+    for file in files:
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+        except (InvalidDicomError, OSError):
+            continue
+        if "SOPClassUID" in header and "Rows" in header:  # skips DICOMDIR, reports, presentation states
+            headers.append((file, header))
+    if not headers:
+        raise UserError(
+            "no-dicom", f"{source} holds no DICOM image.", "Give the folder of one CT series, or a .nrrd, .mha or .nii file."
+        )
+    return headers
+
+
+def _choose_series(headers: list[Slice], source: Path, series_uid: str | None) -> list[Slice]:
+    series: dict[str, list[Slice]] = {}
+    for file, header in headers:
+        series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
+    if series_uid is not None:
+        if series_uid not in series:
+            raise UserError("no-such-series", f"{source} holds no series {series_uid}.", f"It holds: {', '.join(series)}.")
+        return series[series_uid]
+    if len(series) > 1:
+        listing = "\n".join(
+            f"  {uid}  {len(members)} files, {_kernel(members[0][1]) or members[0][1].get('Modality', '?')},"
+            f" {members[0][1].get('SeriesDescription', 'no description')}, e.g. {members[0][0].name}"
+            for uid, members in series.items()
+        )
+        raise UserError(
+            "several-series",
+            f"{source} holds {len(series)} series:\n{listing}\n",
+            "Name one with --series UID, or give a folder that holds one series.",
+        )
+    return next(iter(series.values()))
+
+
+def _drop_localizers(slices: list[Slice]) -> tuple[list[Slice], list[str]]:
+    kept = [s for s in slices if "LOCALIZER" not in (s[1].get("ImageType") or [])]
+    dropped = len(slices) - len(kept)
+    if kept and dropped:
+        return kept, [f"{dropped} localizer image(s) of the series were left out."]
+    return slices, []
+
+
+def _check_each(slices: list[Slice]) -> None:
+    for file, header in slices:
+        if header.SOPClassUID == ENHANCED_CT or int(header.get("NumberOfFrames") or 1) > 1:
+            raise UserError(
+                "multi-frame", f"{file.name} is an enhanced multi-frame image.",
+                "Export it as classic CT, one file a slice (dcm4che emf2sf), or load it in Slicer and save it as .nrrd.",
+            )  # fmt: skip
+        if header.get("Modality") != "CT":
+            raise UserError(
+                "not-ct", f"{file.name} is of modality {header.get('Modality', 'unknown')}, not CT.",
+                "Only CT can be denoised: its numbers are Hounsfield units.",
+            )  # fmt: skip
+        if int(header.get("SamplesPerPixel", 1)) != 1:
+            raise UserError("colour-image", f"{file.name} is a colour image.", "Give the original CT slices.")
+        missing = [
+            tag for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
+            if header.get(tag) in (None, "")
+        ]  # fmt: skip
+        if missing:
+            raise UserError(
+                "incomplete-header", f"{file.name} lacks {', '.join(missing)}.",
+                "Its values cannot be placed or read as Hounsfield units; export the series again from the archive.",
+            )  # fmt: skip
+        rescale_type = header.get("RescaleType") or "HU"
+        if str(rescale_type).upper() not in ("HU", "US"):
+            raise UserError(
+                "not-hounsfield", f"{file.name} is rescaled to {rescale_type}, not to Hounsfield units.",
+                "Give the series in HU (a dual-energy or perfusion map cannot be denoised as CT).",
+            )  # fmt: skip
+
+
+def _check_alike(slices: list[Slice]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """All slices on one grid; returns the 3x3 matrix whose columns are the x, y and z axes."""
+    first_file, first = slices[0]
+    for file, header in slices[1:]:
+        for tag, tolerance in (("ImageOrientationPatient", 1e-4), ("PixelSpacing", 1e-4), ("Rows", 0), ("Columns", 0)):
+            if not np.allclose(np.atleast_1d(header[tag].value), np.atleast_1d(first[tag].value), rtol=0, atol=tolerance):
+                raise UserError(
+                    "mixed-geometry",
+                    f"{file.name} and {first_file.name} differ in {tag}: {header[tag].value} and {first[tag].value}.",
+                    "Give a folder whose slices share one grid.",
+                )
+    row, column = np.reshape([float(v) for v in first.ImageOrientationPatient], (2, 3))
+    axes = np.stack([row, column, np.cross(row, column)], axis=1)
+    check_orthogonal(tuple(axes.ravel()), first_file.name)
+    return axes
+
+
+def _sort_by_position(slices: list[Slice], normal: np.ndarray[Any, Any]) -> tuple[list[Slice], list[float]]:
+    placed = sorted(
+        ((float(np.dot(_three(header.ImagePositionPatient), normal)), file, header) for file, header in slices),
+        key=lambda entry: (entry[0], entry[1]),
+    )
+    for (here, file, _), (there, other, _) in zip(placed, placed[1:], strict=False):
+        if abs(here - there) < 1e-3:
+            raise UserError(
+                "same-position", f"{file.name} and {other.name} lie at the same position ({here:g} mm).",
+                "Remove the copies, or give one time point (or one reconstruction) a folder.",
+            )  # fmt: skip
+    return [(file, header) for _, file, header in placed], [position for position, _, _ in placed]
+
+
+def _slice_spacing(slices: list[Slice], positions: list[float]) -> tuple[float, list[str]]:
+    if len(slices) == 1:
+        header = slices[0][1]
+        return float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0), []
+    gaps = np.diff(positions)
+    spacing = float(np.median(gaps))
+    uneven = np.flatnonzero(np.abs(gaps - spacing) > max(POSITION_TOLERANCE, 0.01 * spacing))
+    if not len(uneven):
+        return float(positions[-1] - positions[0]) / len(gaps), []
+    places = "; ".join(f"{gaps[i]:g} mm between {slices[i][0].name} and {slices[i + 1][0].name}" for i in uneven[:5])
+    more = f"; and {len(uneven) - 5} more" if len(uneven) > 5 else ""
+    return spacing, [
+        f"Slices are missing or uneven: the usual distance is {spacing:g} mm, but {places}{more}. Each slice is"
+        f" processed on its own and is right, but the output is written with {spacing:g} mm throughout: do not measure"
+        " across slices in it."
+    ]
+
+
+def _check_gantry_tilt(slices: list[Slice], axes: np.ndarray[Any, Any]) -> None:
+    if len(slices) == 1:
+        return
+    shift = np.subtract(_three(slices[-1][1].ImagePositionPatient), _three(slices[0][1].ImagePositionPatient))
+    in_plane = float(np.linalg.norm(axes[:, :2].T @ shift))
+    if in_plane > max(0.1, 0.002 * float(np.linalg.norm(shift))):
+        tilt = slices[0][1].get("GantryDetectorTilt")
+        raise UserError(
+            "gantry-tilt",
+            f"The slices from {slices[0][0].name} to {slices[-1][0].name} slide by {in_plane:.1f} mm in their own plane"
+            f" (gantry tilt{f' {float(tilt):g} degrees' if tilt else ''}).",
+            "Load the series in Slicer, which corrects the tilt, and save it as .nrrd.",
+        )
+
+
+def _read_pixels(slices: list[Slice]) -> tuple[np.ndarray[Any, Any], np.dtype[Any]]:
+    import SimpleITK as sitk
+
+    planes = []
+    for file, _ in slices:
+        try:
+            planes.append(as_hounsfield_array(sitk.GetArrayFromImage(sitk.ReadImage(str(file)))[0], file.name))
+        except RuntimeError as error:
+            raise UserError(
+                "unreadable-pixels", f"The pixels of {file.name} cannot be read: {str(error).splitlines()[-1].strip()}",
+                "The file may be cut short or compressed in an unusual way; export it again, uncompressed.",
+            ) from error  # fmt: skip
+    file_type = np.dtype(np.int16 if all(plane.dtype == np.int16 for plane in planes) else np.float32)
+    voxels = np.empty((len(planes), *planes[0].shape), file_type)
+    for target, plane in zip(voxels, planes, strict=True):
+        target[...] = plane
+    return voxels, file_type
+
+
+def _padding_in_hu(header: Any) -> float | None:
+    value = header.get("PixelPaddingValue")
+    if value is None:
+        return None
+    stored = int(value)
+    if int(header.get("PixelRepresentation", 0)) == 1 and stored > 32767:
+        stored -= 65536  # written as unsigned by some scanners
+    return stored * float(header.RescaleSlope) + float(header.RescaleIntercept)
+
+
+def _kernel(header: Any) -> str | None:
+    kernel = header.get("ConvolutionKernel")
+    if kernel is None or kernel == "":
+        return None
+    return str(kernel) if isinstance(kernel, str) else str(kernel[0])
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in values)
+    return x, y, z

@@ -1,0 +1,86 @@
+"""Read a volume, whatever it lies in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from inference_core.errors import UserError
+from inference_core.image.volume import Volume, as_hounsfield_array, check_orthogonal
+
+VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".nii.gz")
+
+
+def volume_suffix(path: Path) -> str | None:
+    """The suffix of a volume file that can be read and written (``.nii.gz`` as one), or None."""
+    return next((suffix for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(suffix)), None)
+
+
+def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
+    """Read a CT from a volume file, a DICOM file, or a folder with a DICOM series.
+
+    Parameters
+    ----------
+    path : Path or str
+        ``.nrrd``, ``.nhdr``, ``.mha``, ``.mhd``, ``.nii``, ``.nii.gz``; anything else is taken for DICOM.
+    series_uid : str, optional
+        SeriesInstanceUID, for a folder that holds several.
+
+    Returns
+    -------
+    Volume
+
+    Raises
+    ------
+    UserError
+        With the remedy, for everything that is not one scalar 3D image.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError("no-such-file", f"{path} does not exist.", "Check the path.")
+    if path.is_dir() or volume_suffix(path) is None:
+        from inference_core.image.dicom_series import read_dicom
+
+        return read_dicom(path, series_uid)
+    return _read_volume_file(path)
+
+
+def _read_volume_file(path: Path) -> Volume:
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_scalar_3d(reader, path)
+        image = reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UserError(
+            "unreadable-file", f"{path} cannot be read: {reason}",
+            "It may be damaged or cut short; save it again (in Slicer: as .nrrd).",
+        ) from error  # fmt: skip
+    if image.GetDimension() == 4:
+        image = image[:, :, :, 0]
+    elif image.GetDimension() == 2:
+        image = sitk.JoinSeries(image)
+    array = sitk.GetArrayFromImage(image)
+    check_orthogonal(image.GetDirection(), path.name)
+    return Volume(
+        voxels=as_hounsfield_array(array, path.name),
+        spacing=image.GetSpacing(),
+        origin=image.GetOrigin(),
+        direction=image.GetDirection(),
+        file_type=np.dtype(array.dtype),
+    )
+
+
+def _check_scalar_3d(reader: object, path: Path) -> None:
+    size = reader.GetSize()  # type: ignore[attr-defined]
+    if reader.GetNumberOfComponents() > 1:  # type: ignore[attr-defined]
+        raise UserError("not-scalar", f"{path.name} holds several values a voxel (a colour, vector or multi-volume image).",
+                        "Extract one scalar volume first.")  # fmt: skip
+    if len(size) > 4 or (len(size) == 4 and size[3] > 1):
+        raise UserError("not-3d", f"{path.name} has {len(size)} dimensions ({' x '.join(map(str, size))}).",
+                        "Save each time point as a volume of its own, and denoise them one by one.")  # fmt: skip
