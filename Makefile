@@ -1,0 +1,39 @@
+# make setup  run time alone (no torch, no VTK): .venv
+# make demo   the main job on a made sample
+# make test   adds the test extras, runs every test      make lint   ruff and mypy
+# make bench  speed and memory, side by side with the papers' path
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+
+.PHONY: setup setup-test demo test lint bench clean
+
+setup: $(VENV)/.setup
+setup-test: $(VENV)/.setup-test
+
+$(VENV)/.setup: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Faithful Imaging needs Python 3.11 or newer, not %d.%d: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.setup-test: $(VENV)/.setup
+	$(PIP) -e '.[test]'
+	touch $@
+
+demo: setup
+	$(BIN)/inference-core demo
+
+test: setup-test
+	$(BIN)/python -m pytest
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup-test
+	$(BIN)/python Testing/benchmarks/bench_denoise.py
+
+clean:
+	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,30 @@
+"""The command ``inference-core``: one subcommand a job."""
+
+from __future__ import annotations
+
+import sys
+
+from inference_core import __version__
+from inference_core.errors import Cancelled, UserError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of ``inference-core``."""
+    from jsonargparse import auto_cli
+
+    from inference_core.cli.demo import demo
+    from inference_core.cli.denoise import denoise
+    from inference_core.cli.measure import measure
+    from inference_core.cli.models import models
+    from inference_core.cli.sample import sample
+
+    commands = {"denoise": denoise, "measure": measure, "sample": sample, "models": models, "demo": demo}
+    try:
+        auto_cli(commands, args=arguments, prog="inference-core", version=__version__, description="Faithful Imaging: "
+                 "denoise CT without moving a CT number, and measure that none moved. Research use only.")  # fmt: skip
+    except UserError as error:
+        print(f"error: {error.message}\n{error.remedy}", file=sys.stderr)
+        sys.exit(2)
+    except Cancelled:
+        print("Cancelled; nothing was written.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,213 @@
+"""The denoise job: from a file to a file, with everything the user wants to know about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from inference_core import __version__
+from inference_core.errors import UserError
+from inference_core.image.volume import Volume
+
+Emit = Callable[..., None]
+"""``emit(type, **fields)`` sends one message: progress, log or warning."""
+
+
+@dataclass(frozen=True)
+class DenoiseJob:
+    """What to denoise and how; paths as strings, as they travel in JSON."""
+
+    input: str
+    """Volume file, DICOM file, or folder with a DICOM series."""
+    output: str
+    """Volume file to write."""
+    series: str | None = None
+    """SeriesInstanceUID, where the folder holds several."""
+    model: str | None = None
+    """Id or path; None: the one that fits."""
+    strength: float = 1.0
+    engine: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    modality: str | None = None
+    """DICOM modality and kernel, where the caller knows what the file does not say."""
+    kernel: str | None = None
+    rois: tuple[str, ...] = ()
+    """ROI files to measure before and after."""
+    roi_transform: str | None = None
+    picture: str | None = None
+    """PNG to write."""
+    report: str | None = None
+    """JSON to write."""
+
+
+def job_from(message: dict[str, Any]) -> DenoiseJob:
+    """A job from its JSON.
+
+    Raises
+    ------
+    UserError
+        ``bad-job`` for an unknown or missing field.
+    """
+    known = {field.name for field in fields(DenoiseJob)}
+    unknown = set(message) - known - {"job"}
+    if unknown or not {"input", "output"} <= set(message):
+        raise UserError("bad-job", f"A denoise job takes {', '.join(sorted(known))}, not {', '.join(sorted(message))}.",
+                        "Client and worker may be of different versions; install one of them again.")  # fmt: skip
+    given = {name: value for name, value in message.items() if name in known}
+    return DenoiseJob(**{**given, "rois": tuple(given.get("rois", ()))})
+
+
+def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str, Any]:
+    """Read, check, choose, denoise, measure, write.
+
+    Returns
+    -------
+    dict
+        The report, as written to ``job.report``.
+
+    Raises
+    ------
+    UserError
+        With the remedy; nothing has been written then.
+    Cancelled
+        Nothing has been written then either.
+    """
+    from inference_core.denoiser.guard import check_ct
+    from inference_core.denoiser.pipeline import available_cores, denoise_volume
+    from inference_core.image.reading import read_volume
+    from inference_core.measurement.ct_number import check_ct_numbers
+    from inference_core.measurement.noise import noise_level
+    from inference_core.models.engines import open_engine
+    from inference_core.models.registry import find_model, suggest_denoiser
+
+    _check_paths(job)
+    started = time.perf_counter()
+    emit("progress", stage="read", done=0, total=1, eta_s=None)
+    before = _with_known(read_volume(job.input, job.series), job)
+    warnings = [*before.warnings, *check_ct(before)]
+    rois = _read_rois(job, before)
+    noise = noise_level(before.voxels)
+    if job.model is None:
+        card, reason = suggest_denoiser(before.modality, before.kernel, noise)
+    else:
+        card, reason = find_model(job.model, "denoise-ct"), "chosen by the user"
+    warnings += _outside_training(card, before, noise)
+    for warning in warnings:
+        emit("warning", message=warning)
+    emit("log", message=f"model {card.id}: {reason}")
+    engine = open_engine(card, job.engine, job.device)
+    read_seconds = time.perf_counter() - started
+
+    begun = time.perf_counter()
+
+    def progress(done: int, total: int) -> None:
+        eta = (time.perf_counter() - begun) / done * (total - done)
+        emit("progress", stage="denoise", done=done, total=total, eta_s=round(eta, 1))
+
+    threads = job.threads or available_cores()
+    after, done = denoise_volume(before, card, engine, job.strength, job.threads, progress, cancelled)
+    if done.tile:
+        warnings.append(f"The memory did not suffice for whole slices: tiles of {done.tile} pixels were used (same result).")
+        emit("warning", message=warnings[-1])
+    check = check_ct_numbers(before.voxels, after.voxels, threads)
+    report = {
+        "software": {"name": "faithful-imaging", "version": __version__, "python": platform.python_version()},
+        "input": {
+            "name": Path(job.input).name,
+            "shape": list(before.voxels.shape),
+            "spacing_mm": list(before.spacing),
+            "modality": before.modality,
+            "kernel": before.kernel,
+            "sha256_voxels": hashlib.sha256(before.voxels.tobytes()).hexdigest(),
+        },
+        "output": {"name": Path(job.output).name, "sha256_voxels": hashlib.sha256(after.voxels.tobytes()).hexdigest()},
+        "model": {"id": card.id, "reason": reason, "sha256": card.sha256},
+        "engine": {"name": engine.name, "device": engine.device, "precision": "float32", "threads": done.threads,
+                   "tile": done.tile},
+        "strength": job.strength,
+        "noise_hu": {"before": round(noise, 2), "after": round(noise_level(after.voxels), 2)},
+        "ct_number_check": {
+            "passed": all(row.passed for row in check),
+            "low_band_change_hu": round(done.low_band_change, 4),
+            "tissues": [asdict(row) for row in check],
+        },
+        "rois": _measure(rois, before, after),
+        "slices": {"all": done.slices, "constant": done.constant_slices, "padding_voxels": done.padding_voxels},
+        "warnings": warnings,
+        "time": {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "read_s": round(read_seconds, 2),
+                 "denoise_s": round(done.seconds, 2)},
+    }  # fmt: skip
+    _write(job, before, after, report, emit, cancelled)
+    return report
+
+
+def _check_paths(job: DenoiseJob) -> None:
+    from inference_core.image.writing import check_folder, check_writable
+
+    output = Path(job.output)
+    check_writable(output)
+    for side in (job.picture, job.report):
+        if side:
+            check_folder(Path(side))
+    if output.resolve() == Path(job.input).resolve():
+        raise UserError("same-file", f"{output} is the input.", "Give the output another name: the original is never changed.")
+
+
+def _with_known(volume: Volume, job: DenoiseJob) -> Volume:
+    from dataclasses import replace
+
+    return replace(volume, modality=volume.modality or job.modality, kernel=volume.kernel or job.kernel)
+
+
+def _outside_training(card: Any, volume: Volume, noise: float) -> list[str]:
+    warnings = []
+    low, high = card.noise_hu
+    if not low <= noise <= high:
+        warnings.append(f"The measured noise, {noise:.0f} HU, lies outside what {card.id} was trained for ({low:g} to {high:g} HU).")
+    low, high = card.pixel_size_mm
+    if not 0.99 * low <= volume.spacing[0] <= 1.01 * high:
+        warnings.append(f"The pixel size, {volume.spacing[0]:.3g} mm, lies outside what {card.id} was trained for"
+                        f" ({low:g} to {high:g} mm).")  # fmt: skip
+    return warnings
+
+
+def _read_rois(job: DenoiseJob, volume: Volume) -> list[Any]:
+    if not job.rois:
+        return []
+    from inference_core.measurement.roi_files import read_rois, read_transform
+
+    transform = read_transform(Path(job.roi_transform)) if job.roi_transform else None
+    return [roi for file in job.rois for roi in read_rois(Path(file), volume, transform)]
+
+
+def _measure(rois: list[Any], before: Volume, after: Volume) -> list[dict[str, Any]]:
+    if not rois:
+        return []
+    from inference_core.measurement.statistics import compare
+
+    return [asdict(row) for row in compare(before, after, rois)]
+
+
+def _write(job: DenoiseJob, before: Volume, after: Volume, report: dict[str, Any], emit: Emit,
+           cancelled: Callable[[], bool]) -> None:  # fmt: skip
+    """Side files first, the volume last: while it is not there, nothing is done."""
+    from inference_core.errors import Cancelled
+    from inference_core.image.picture import write_comparison
+    from inference_core.image.writing import write_volume
+
+    emit("progress", stage="write", done=0, total=1, eta_s=None)
+    if cancelled():
+        raise Cancelled
+    write_volume(after, Path(job.output))
+    if job.picture:
+        write_comparison(before, after, Path(job.picture))
+    if job.report:
+        Path(job.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    emit("progress", stage="write", done=1, total=1, eta_s=0.0)

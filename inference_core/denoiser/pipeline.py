@@ -1,0 +1,206 @@
+"""Denoise a CT volume slice by slice: split, network on the high band, residual off the low band, add, round.
+
+    high = x - low(x)                    the network never sees the low band
+    r    = network(high)
+    r'   = r - Q_h r Q_w^T               nor can it move it (inference_core.denoiser.wavelet)
+    out  = x + strength r'               rounded to the voxel type; padding stays as it was
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference_core.denoiser.guard import METAL
+from inference_core.denoiser.tiles import MemoryLadder
+from inference_core.denoiser.wavelet import low_band, remove_low_band
+from inference_core.errors import Cancelled, UserError
+from inference_core.image.padding import padding_mask
+from inference_core.image.volume import Volume
+from inference_core.models.card import Card
+from inference_core.models.engines import Engine
+
+AIR = -1024.0  # what the network sees in the place of padding
+FLOOR = -2048.0  # HU; no noise of a usable CT reaches below
+
+
+@dataclass(frozen=True)
+class DenoiseReport:
+    """What a run did.
+
+    Attributes
+    ----------
+    slices, constant_slices : int
+        Slices in all, and those left as they were for holding one value only.
+    padding_voxels : int
+        Voxels left as they were for being padding.
+    low_band_change : float
+        Largest change of the low band in any pixel, HU: what rounding and restored padding did to it.
+    tile : int or None
+        Pixels a side of the tiles, where the memory did not suffice for whole slices.
+    threads : int
+    seconds : float
+        Wall clock.
+    """
+
+    slices: int
+    constant_slices: int
+    padding_voxels: int
+    low_band_change: float
+    tile: int | None
+    threads: int
+    seconds: float
+
+
+def denoise_volume(
+    volume: Volume,
+    card: Card,
+    engine: Engine,
+    strength: float = 1.0,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> tuple[Volume, DenoiseReport]:
+    """Denoise every slice.
+
+    Parameters
+    ----------
+    volume : Volume
+        Passed by :func:`inference_core.denoiser.guard.check_ct`. It is not changed.
+    card, engine
+        The model, and what runs it.
+    strength : float
+        0 (the input, to the bit) to 1.
+    threads : int, optional
+        Slices worked on at a time; default: one a core.
+    progress : callable
+        Called with (slices done, slices in all), from the calling thread.
+    cancelled : callable
+        Asked before each slice.
+
+    Returns
+    -------
+    Volume of the same type and geometry, and the report.
+
+    Raises
+    ------
+    UserError
+        ``strength`` or ``threads`` out of range, ``out-of-memory``.
+    Cancelled
+    """
+    if not 0 <= strength <= 1:
+        raise UserError("strength", f"The strength is {strength:g}.", "Choose 0 (unchanged) to 1 (fully denoised).")
+    if threads is not None and threads < 1:
+        raise UserError("threads", f"{threads} threads cannot work.", "Choose 1 or more.")
+    started = time.perf_counter()
+    threads = min(threads or available_cores(), len(volume.voxels))
+    network = MemoryLadder(engine.run, card.multiple_of, card.halo)
+    output = np.empty_like(volume.voxels)
+
+    def work(index: int) -> SliceReport:
+        if cancelled():
+            raise Cancelled
+        image = volume.voxels[index]
+        output[index], report = denoise_slice(image, network, card, strength, padding_mask(image, volume.padding_value))
+        return report
+
+    reports: list[SliceReport] = []
+    with ThreadPoolExecutor(threads, thread_name_prefix="denoise") as pool:
+        pending = {pool.submit(work, index) for index in range(len(output))}
+        try:
+            while pending:
+                finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                reports.extend(future.result() for future in finished)
+                if finished:
+                    progress(len(reports), len(output))
+                if cancelled():
+                    raise Cancelled
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return volume.with_voxels(output), DenoiseReport(
+        slices=len(reports),
+        constant_slices=sum(report.constant for report in reports),
+        padding_voxels=sum(report.padding for report in reports),
+        low_band_change=max((report.low_band_change for report in reports), default=0.0),
+        tile=network.tile,
+        threads=threads,
+        seconds=time.perf_counter() - started,
+    )
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """What happened to one slice; fields as in :class:`DenoiseReport`."""
+
+    constant: bool
+    padding: int
+    low_band_change: float
+
+
+def denoise_slice(
+    image: NDArray[Any],
+    network: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    card: Card,
+    strength: float = 1.0,
+    padding: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[Any], SliceReport]:
+    """Denoise one slice.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        int16 or float32, HU.
+    network : callable
+        High band in network units, (H, W) float32, to the residual in the same units.
+    card : Card
+    strength : float
+    padding : (H, W) bool array, optional
+
+    Returns
+    -------
+    (H, W) array of the input's type, and its report.
+    """
+    if padding is None:
+        padding = np.zeros(image.shape, bool)
+    padded = int(padding.sum())
+    measured = image if not padded else image[~padding]
+    if strength == 0 or not measured.size or measured.min() == measured.max():
+        return image.copy(), SliceReport(strength > 0, padded, 0.0)
+    residual = slice_residual(np.where(padding, AIR, image) if padded else image, network, card)
+    if padded:
+        residual[padding] = 0
+    change = strength * remove_low_band(residual, card.wavelet_level)
+    output = round_to(image + change, image.dtype)
+    output[padding] = image[padding]
+    moved = low_band(output - image.astype(np.float64), card.wavelet_level)
+    return output, SliceReport(False, padded, float(np.abs(moved).max()))
+
+
+def slice_residual(
+    image: NDArray[Any], network: Callable[[NDArray[np.float32]], NDArray[np.float32]], card: Card
+) -> NDArray[np.float64]:
+    """What the network would add to a slice, in HU, before the low band is taken off it."""
+    seen = np.clip(image.astype(np.float64), FLOOR, METAL)
+    high = (seen - low_band(seen, card.wavelet_level)) / card.unit_hu
+    return network(high.astype(np.float32)).astype(np.float64) * card.unit_hu
+
+
+def round_to(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """``values`` in a voxel type: integers rounded to nearest, never truncated."""
+    if dtype.kind != "i":
+        return values.astype(dtype)
+    info = np.iinfo(dtype)
+    return np.clip(np.rint(values), info.min, info.max).astype(dtype)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,129 @@
+"""A model's card: what it is, what it takes, what it was trained on, how good it is and where it fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Card:
+    """The parts of a card that programs read; ``text`` holds all of it.
+
+    Attributes
+    ----------
+    id : str
+        Name by which the model is found.
+    task : str
+        ``"denoise-ct"``.
+    summary : str
+        One line: what it is for.
+    architecture, arguments
+        File in :mod:`inference_core.models.networks`, and what its class is called with.
+    unit_hu : float
+        HU per network unit.
+    wavelet_level : int
+        Of the db3 split whose high band the network sees.
+    multiple_of, halo : int
+        Input sides must be multiples of the one; the other is the context in pixels that makes a tile exact.
+    modality : str
+    noise_hu : (low, high)
+        Noise levels it was trained for.
+    pixel_size_mm : (low, high)
+        Pixel sizes it was trained for.
+    automatic : bool
+        Whether ``denoise`` may choose it by itself.
+    sha256 : dict
+        Of the files beside the card, by suffix (``safetensors``, ``onnx``).
+    path : Path
+        The card's own file.
+    """
+
+    id: str
+    task: str
+    summary: str
+    architecture: str
+    arguments: dict[str, Any]
+    unit_hu: float
+    wavelet_level: int
+    multiple_of: int
+    halo: int
+    modality: str
+    noise_hu: tuple[float, float]
+    pixel_size_mm: tuple[float, float]
+    automatic: bool
+    sha256: dict[str, str]
+    path: Path
+    text: dict[str, Any]
+
+    def file(self, suffix: str) -> Path:
+        """The weights in one form (``safetensors`` or ``onnx``), checked against the card.
+
+        Raises
+        ------
+        UserError
+            ``model-incomplete`` or ``model-damaged``.
+        """
+        path = self.path.with_suffix(f".{suffix}")
+        if suffix not in self.sha256 or not path.is_file():
+            raise UserError(
+                "model-incomplete", f"The model {self.id} has no {path.name} beside its card.",
+                "Copy the model's three files (.json, .safetensors, .onnx) together.",
+            )  # fmt: skip
+        if sha256_of(path) != self.sha256[suffix]:
+            raise UserError(
+                "model-damaged", f"{path.name} is not the file that its card was written for (sha256 differs).",
+                "Get the model again; do not use these weights.",
+            )  # fmt: skip
+        return path
+
+
+def read_card(path: Path) -> Card:
+    """Read a card.
+
+    Raises
+    ------
+    UserError
+        ``bad-card`` where it is no JSON or a field is missing or of the wrong kind.
+    """
+    try:
+        text = json.loads(path.read_text(encoding="utf-8"))
+        trained_for = text["trained_for"]
+        return Card(
+            id=str(text["id"]),
+            task=str(text["task"]),
+            summary=str(text["summary"]),
+            architecture=str(text["architecture"]["name"]),
+            arguments=dict(text["architecture"]["arguments"]),
+            unit_hu=float(text["input"]["unit_hu"]),
+            wavelet_level=int(text["input"]["wavelet_level"]),
+            multiple_of=int(text["input"]["multiple_of"]),
+            halo=int(text["input"]["halo"]),
+            modality=str(trained_for["modality"]),
+            noise_hu=_range(trained_for["noise_hu"]),
+            pixel_size_mm=_range(trained_for["pixel_size_mm"]),
+            automatic=bool(text["automatic"]),
+            sha256=dict(text["sha256"]),
+            path=path,
+            text=text,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            "bad-card", f"{path} is not a model card: {type(error).__name__} {error}.",
+            "Compare it with the cards that inference-core models lists.",
+        ) from error  # fmt: skip
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _range(values: Any) -> tuple[float, float]:
+    low, high = (float(v) for v in values)
+    return low, high

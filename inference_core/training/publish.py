@@ -1,0 +1,87 @@
+"""Put trained weights beside their card: copy, export to ONNX, check one against the other, write the sha256.
+
+    python -m inference_core.training.publish runs/ct-sharp.safetensors inference_core/models/weights/ct-sharp.json
+
+The card is written by hand first, all but its ``sha256``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from inference_core.errors import UserError
+from inference_core.models.card import sha256_of
+
+
+def publish(weights: Path, card: Path) -> None:
+    """Make ``weights`` the model of ``card``.
+
+    Parameters
+    ----------
+    weights : Path
+        safetensors.
+    card : Path
+        JSON card; the two files of weights are written beside it, its ``sha256`` is filled in.
+
+    Raises
+    ------
+    UserError
+        ``export-differs`` where onnxruntime does not give what torch gives.
+    """
+    text = json.loads(card.read_text(encoding="utf-8"))
+    safetensors = card.with_suffix(".safetensors")
+    onnx = card.with_suffix(".onnx")
+    if weights.resolve() != safetensors.resolve():
+        shutil.copyfile(weights, safetensors)
+    difference = export_onnx(safetensors, text["architecture"], onnx) * text["input"]["unit_hu"]
+    if difference > 0.01:
+        raise UserError("export-differs", f"ONNX and torch differ by {difference:g} HU.", "Check the exporter's version.")
+    text["sha256"] = {"safetensors": sha256_of(safetensors), "onnx": sha256_of(onnx)}
+    card.write_text(json.dumps(text, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{card.stem}: {onnx.stat().st_size / 1e3:.0f} kB, ONNX within {difference:.1g} HU of torch")
+
+
+def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> float:
+    """Export a network with free height and width; return its largest difference from torch in network units."""
+    import onnxruntime
+    import torch
+    from safetensors.torch import load_file
+
+    from inference_core.models.networks import build_network
+
+    network = build_network(str(architecture["name"]), dict(architecture["arguments"]))  # type: ignore[call-overload]
+    network.load_state_dict(load_file(weights))
+    network.eval()
+    example = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 1, 64, 96), np.float32))
+    half = {2: torch.export.Dim("half_rows") * 2, 3: torch.export.Dim("half_columns") * 2}
+    torch.onnx.export(
+        network, (example,), str(onnx), input_names=["high_band"], output_names=["residual"],
+        dynamo=True, dynamic_shapes=(half,), external_data=False, verbose=False,
+    )  # fmt: skip
+    _strip_metadata(onnx)
+    session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        expected = network(example[:, :, :50, :60]).numpy()
+    got = session.run(None, {"high_band": example[:, :, :50, :60].numpy()})[0]
+    return float(np.abs(got - expected).max())
+
+
+def _strip_metadata(path: Path) -> None:
+    """Take out what the exporter notes of the machine it ran on (source paths, stack traces)."""
+    import onnx
+
+    model = onnx.load(path)
+    for holder in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output,
+                   *model.graph.initializer, *model.functions):  # fmt: skip
+        del holder.metadata_props[:]
+    onnx.save(model, path)
+
+
+if __name__ == "__main__":
+    from jsonargparse import auto_cli
+
+    auto_cli(publish)

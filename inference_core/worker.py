@@ -1,0 +1,110 @@
+"""The one process that runs models and simulations: ``python -m inference_core.worker``.
+
+Standard input: the first line is the job (JSON, ``{"job": "denoise", ...}``); ``{"cancel": true}`` later, or the end of the
+input, cancels it. Standard output holds JSON lines only, each with a ``type``:
+
+``progress``  stage, done, total, eta_s
+``log``, ``warning``  message
+``result``  report
+``error``  code, message, remedy (code ``cancelled`` after a cancel)
+
+Standard error is the log. The process exits after its job: 0 with a result, 1 with an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from inference_core.errors import Cancelled, UserError
+
+ORPHAN_GRACE = 5.0  # seconds that a job may still take to stop after whoever started it is gone
+
+
+def main() -> int:
+    """Run one job from standard input."""
+    emit = _emitter(_claim_stdout())
+    cancel = threading.Event()
+    try:
+        job = _read_job(sys.stdin)
+        threading.Thread(target=_watch, args=(sys.stdin, cancel), daemon=True).start()
+        report = _job_function(job)(job, emit, cancel.is_set)
+    except Cancelled:
+        emit("error", code="cancelled", message="Cancelled.", remedy="")
+    except UserError as error:
+        emit("error", code=error.code, message=error.message, remedy=error.remedy)
+    except MemoryError:
+        emit("error", code="out-of-memory", message="There is not enough memory for this volume.",
+             remedy="Close other programs, or crop the volume.")  # fmt: skip
+    except Exception as error:
+        traceback.print_exc()
+        emit("error", code="internal", message=f"{type(error).__name__}: {error}",
+             remedy="This is a fault of the program: please report it with the log.")  # fmt: skip
+    else:
+        emit("result", report=report)
+        return 0
+    return 1
+
+
+def _read_job(stdin: IO[str]) -> dict[str, Any]:
+    line = stdin.readline()
+    try:
+        job = json.loads(line)
+    except ValueError as error:
+        raise UserError("bad-job", f"The first line is no JSON: {line[:80]!r}.", "Send the job as one line of JSON.") from error
+    if not isinstance(job, dict):
+        raise UserError("bad-job", "The job is no JSON object.", 'Send {"job": ..., ...}.')
+    return job
+
+
+def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callable[[], bool]], dict[str, Any]]:
+    if job.get("job") == "denoise":
+        from inference_core.denoiser import job as denoise
+
+        return lambda message, emit, cancelled: denoise.run(denoise.job_from(message), emit, cancelled)
+    raise UserError("bad-job", f"There is no job {job.get('job')!r}.", "Known jobs: denoise.")
+
+
+def _watch(stdin: IO[str], cancel: threading.Event) -> None:
+    for line in stdin:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(message, dict) and message.get("cancel"):
+            cancel.set()
+    cancel.set()
+    orphan = threading.Timer(ORPHAN_GRACE, os._exit, [1])
+    orphan.daemon = True
+    orphan.start()
+
+
+def _claim_stdout() -> IO[str]:
+    """Keep standard output for messages; what libraries print goes to standard error."""
+    messages = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return messages
+
+
+def _emitter(stream: IO[str]) -> Callable[..., None]:
+    lock = threading.Lock()
+
+    def emit(kind: str, **fields: Any) -> None:
+        with lock:
+            stream.write(json.dumps({"type": kind, **fields}) + "\n")
+            stream.flush()
+
+    return emit
+
+
+if __name__ == "__main__":
+    # Started as a file by a Python whose path does not hold the package (Slicer's), find it from here.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.exit(main())
