@@ -3,7 +3,7 @@
     high = x - low(x)                    the network never sees the low band
     r    = network(high)
     r'   = r - Q_h r Q_w^T               nor can it move it (inference_core.denoiser.wavelet)
-    out  = x + strength r'               rounded to the voxel type; padding stays as it was
+    out  = x + strength r'               rounded to the voxel type; padding and metal stay as they were
 """
 
 from __future__ import annotations
@@ -175,11 +175,11 @@ def denoise_slice(
     if strength == 0 or not measured.size or measured.min() == measured.max():
         return image.copy(), SliceReport(strength > 0, padded, 0.0)
     residual = slice_residual(np.where(padding, AIR, image) if padded else image, network, card)
-    if padded:
-        residual[padding] = 0
+    kept = padding | (image > METAL)
+    residual[kept] = 0
     change = strength * remove_low_band(residual, card.wavelet_level)
     output = round_to(image + change, image.dtype)
-    output[padding] = image[padding]
+    output[kept] = image[kept]
     moved = low_band(output - image.astype(np.float64), card.wavelet_level)
     return output, SliceReport(False, padded, float(np.abs(moved).max()))
 

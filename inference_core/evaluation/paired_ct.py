@@ -116,7 +116,7 @@ def table(rows: list[Row]) -> str:
         identity = _mean(of_method["identity"], "psnr")
         parts += [
             f"### {scan} ({len(of_method['identity'])} slices)\n",
-            "| method | PSNR dB | gain dB | SSIM | shift soft / air / bone HU | worst soft | worst whole | CPU s a slice |",
+            "| method | PSNR dB | gain dB | SSIM | shift soft / air / bone HU | worst soft | worst whole | CPU s |",
             "|---|---|---|---|---|---|---|---|",
         ]
         for method, scores in of_method.items():

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 CORE_RADIUS = 2  # pixels: padding is solid; -1024 is also what noise in air is clipped to, one voxel at a time
 SMALLEST = 64  # pixels
+DISTINCT = -1100.0  # HU; a value below it that fills a solid region is no measurement anywhere in the slice
 
 
 def padding_mask(image: NDArray[Any], declared: float | None = None) -> NDArray[np.bool_]:
@@ -29,12 +30,18 @@ def padding_mask(image: NDArray[Any], declared: float | None = None) -> NDArray[
     mask = np.zeros(image.shape, bool)
     if declared is not None:
         same = image == declared
-        mask |= _grow(_solid(same), same)
+        mask |= _whole(_grow(_solid(same), same), same, declared)
     for row in (0, -1):
         for column in (0, -1):
             if not mask[row, column] and (image[row, column] == _corner(image, row, column)).all():
-                mask |= _connected_to_corner(image == image[row, column], row, column)
+                same = image == image[row, column]
+                mask |= _whole(_connected_to_corner(same, row, column), same, float(image[row, column]))
     return mask
+
+
+def _whole(region: NDArray[np.bool_], same: NDArray[np.bool_], value: float) -> NDArray[np.bool_]:
+    """With the slivers at the rim of ``region``, where the value cannot be mistaken for clipped noise in air."""
+    return same if value < DISTINCT and region.any() else region
 
 
 def _corner(image: NDArray[Any], row: int, column: int) -> NDArray[Any]:

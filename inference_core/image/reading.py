@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +58,15 @@ def _read_volume_file(path: Path) -> Volume:
     try:
         reader.ReadImageInformation()
         _check_scalar_3d(reader, path)
+        if ".nii" in volume_suffix(path) and not _nifti_is_whole(path):  # type: ignore[operator]
+            raise EOFError
         image = reader.Execute()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+    except (RuntimeError, EOFError, OSError, zlib.error, struct.error) as error:
+        if "orthonormal" in str(error):
+            check_orthogonal((1.0,) * 9, path.name)
         raise UserError(
-            "unreadable-file", f"{path} cannot be read: {reason}",
-            "It may be damaged or cut short; save it again (in Slicer: as .nrrd).",
+            "unreadable-file", f"{path} cannot be read: it is damaged, cut short, or not what its name says.",
+            "Save it again (in Slicer: as .nrrd).",
         ) from error  # fmt: skip
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
@@ -74,6 +81,31 @@ def _read_volume_file(path: Path) -> Volume:
         direction=image.GetDirection(),
         file_type=np.dtype(array.dtype),
     )
+
+
+def _nifti_is_whole(path: Path) -> bool:
+    """Whether all voxels are there: ITK reads a truncated NIfTI file without a word, as zeros."""
+    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
+        header = file.read(540)
+        for order in "<>":
+            (size,) = struct.unpack_from(f"{order}i", header)
+            if size == 348:
+                dimensions = struct.unpack_from(f"{order}8h", header, 40)
+                (bits,), (offset,) = struct.unpack_from(f"{order}h", header, 72), struct.unpack_from(f"{order}f", header, 108)
+                break
+            if size == 540:  # NIfTI-2
+                dimensions = struct.unpack_from(f"{order}8q", header, 16)
+                (bits,), (offset,) = struct.unpack_from(f"{order}h", header, 14), struct.unpack_from(f"{order}q", header, 168)
+                break
+        else:
+            return True  # Analyze or something else that only ITK knows
+        needed = int(offset) + math.prod(dimensions[1 : dimensions[0] + 1]) * bits // 8 - len(header)
+        while needed > 0:
+            part = file.read(min(needed, 1 << 24))
+            if not part:
+                return False
+            needed -= len(part)
+    return True
 
 
 def _check_scalar_3d(reader: object, path: Path) -> None:

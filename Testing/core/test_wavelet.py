@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import pywt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference_core.denoiser.wavelet import low_band, padding_widths, remove_low_band, split
+
+sizes = st.integers(8, 130)
+
+
+def papers_low_band(image: np.ndarray, level: int) -> np.ndarray:
+    """The paper's procedure, step by step: pad, transform, keep the approximation, transform back, crop."""
+    widths = [padding_widths(n, level) for n in image.shape]
+    coefficients = pywt.wavedec2(np.pad(image, widths, mode="symmetric"), "db3", mode="symmetric", level=level)
+    kept = [coefficients[0], *[tuple(np.zeros_like(band) for band in bands) for bands in coefficients[1:]]]
+    whole = pywt.waverec2(kept, "db3", mode="symmetric")
+    (top, _), (left, _) = widths
+    return whole[top : top + image.shape[0], left : left + image.shape[1]]
+
+
+@pytest.mark.filterwarnings("ignore:Level value")
+@settings(deadline=None, max_examples=25)
+@given(rows=sizes, columns=sizes, level=st.sampled_from([5, 6]), seed=st.integers(0, 999))
+def test_low_band_is_pywavelets_to_a_millionth_of_a_hounsfield_unit(rows, columns, level, seed):
+    image = np.random.default_rng(seed).uniform(-1024, 3071, (rows, columns))
+    assert np.abs(low_band(image, level) - papers_low_band(image, level)).max() < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:Level value")
+def test_low_band_of_a_full_slice_is_pywavelets():
+    image = np.random.default_rng(0).uniform(-1024, 3071, (512, 512))
+    assert np.abs(low_band(image) - papers_low_band(image, 6)).max() < 1e-6
+
+
+@settings(deadline=None, max_examples=25)
+@given(rows=sizes, columns=sizes, level=st.sampled_from([5, 6]), seed=st.integers(0, 999))
+def test_a_cleaned_residual_cannot_move_the_low_band(rows, columns, level, seed):
+    residual = 300 * np.random.default_rng(seed).standard_normal((rows, columns))
+    assert np.abs(low_band(remove_low_band(residual, level), level)).max() < 1e-6
+
+
+def test_one_more_high_pass_would_have_moved_it():
+    # Why the projector is there: the wavelet high-pass is not a projection.
+    image = np.random.default_rng(0).uniform(-1000, 1000, (512, 512))
+    high = split(image)[1]
+    assert np.abs(low_band(high)).max() > 0.1
+
+
+def test_bands_add_up_and_a_constant_has_no_high_band():
+    image = np.full((40, 56), 1234.5)
+    low, high = split(image)
+    np.testing.assert_allclose(low + high, image, atol=1e-9)
+    assert np.abs(high).max() < 1e-6
+
+
+def test_many_slices_at_once_are_the_slices_one_by_one():
+    stack = np.random.default_rng(1).normal(size=(3, 2, 33, 48))
+    np.testing.assert_allclose(low_band(stack)[2, 1], low_band(stack[2, 1]), atol=1e-12)
+
+
+def test_cleaning_twice_is_cleaning_once():
+    residual = np.random.default_rng(2).normal(size=(70, 90))
+    once = remove_low_band(residual)
+    np.testing.assert_allclose(remove_low_band(once), once, atol=1e-9)
+
+
+def test_tensors_give_what_arrays_give():
+    torch = pytest.importorskip("torch")
+    image = np.random.default_rng(3).uniform(-1000, 1000, (2, 45, 64))
+    for function in (low_band, remove_low_band):
+        result = function(torch.from_numpy(image))
+        assert result.dtype == torch.float64
+        np.testing.assert_allclose(result.numpy(), function(image), atol=1e-9)
+
+
+def test_a_slice_too_small_is_refused():
+    with pytest.raises(ValueError, match="at least 8"):
+        low_band(np.zeros((7, 40)))

@@ -1,0 +1,23 @@
+"""What the packaging tests know of the checkout."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ("LowDoseDenoise",)
+"""Folders of the Slicer modules that the extension lists."""
+
+
+def files(*folders: str) -> list[Path]:
+    """Files of the project below ROOT, relative to it: what git holds, and what is new and not ignored."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *folders]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = sorted({Path(name) for name in listed.split("\0") if name})
+    return [file for file in found if (ROOT / file).is_file()]
+
+
+def module_scripts() -> list[Path]:
+    """Every .py file of the Slicer modules, relative to ROOT."""
+    return [file for file in files(*MODULES) if file.suffix == ".py"]

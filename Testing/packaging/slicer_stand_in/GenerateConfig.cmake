@@ -1,0 +1,1 @@
+# Slicer writes FaithfulImagingConfig.cmake here; nothing of it is installed.
