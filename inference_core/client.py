@@ -45,11 +45,18 @@ class Worker:
         self._ended = threading.Event()
         self._process = subprocess.Popen(
             [python or sys.executable, "-m", "inference_core.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, encoding="utf-8", errors="replace", bufsize=1, env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            bufsize=1,
+            env=_environment(),
             start_new_session=os.name == "posix",
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )  # fmt: skip
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+            | getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
         self._send(job)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -130,8 +137,12 @@ class Worker:
         if self._cancelled:
             return {"type": "error", "code": "cancelled", "message": "Cancelled.", "remedy": ""}
         said = " ".join(list(self.log)[-3:])
-        return {"type": "error", "code": "worker-died", "message": f"The worker ended with code {code}. {said}".strip(),
-                "remedy": "If the memory ran out, close other programs or crop the volume; else report the log."}  # fmt: skip
+        return {
+            "type": "error",
+            "code": "worker-died",
+            "message": f"The worker ended with code {code}. {said}".strip(),
+            "remedy": "If the memory ran out, close other programs or crop the volume; else report the log.",
+        }
 
     def _sweep(self) -> None:
         for folder in self._folders:
@@ -139,7 +150,9 @@ class Worker:
                 sweep_stale(folder)
 
 
-def run(job: Mapping[str, Any], on_message: Callable[[dict[str, Any]], None], python: str | None = None) -> dict[str, Any]:
+def run(
+    job: Mapping[str, Any], on_message: Callable[[dict[str, Any]], None], python: str | None = None
+) -> dict[str, Any]:
     """Run a job to its end and return its report; Ctrl-C cancels it.
 
     Raises

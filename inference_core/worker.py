@@ -1,7 +1,7 @@
 """The one process that runs models and simulations: ``python -m inference_core.worker``.
 
-Standard input: the first line is the job (JSON, ``{"job": "denoise", ...}``); ``{"cancel": true}`` later, or the end of the
-input, cancels it. Standard output holds JSON lines only, each with a ``type``:
+Standard input: the first line is the job (JSON, ``{"job": "denoise", ...}``); ``{"cancel": true}`` later, or the end
+of the input, cancels it. Standard output holds JSON lines only, each with a ``type``:
 
 ``progress``  stage, done, total, eta_s
 ``log``, ``warning``  message
@@ -40,12 +40,20 @@ def main() -> int:
     except UserError as error:
         emit("error", code=error.code, message=error.message, remedy=error.remedy)
     except MemoryError:
-        emit("error", code="out-of-memory", message="There is not enough memory for this volume.",
-             remedy="Close other programs, or crop the volume.")  # fmt: skip
+        emit(
+            "error",
+            code="out-of-memory",
+            message="There is not enough memory for this volume.",
+            remedy="Close other programs, or crop the volume.",
+        )
     except Exception as error:
         traceback.print_exc()
-        emit("error", code="internal", message=f"{type(error).__name__}: {error}",
-             remedy="This is a fault of the program: please report it with the log.")  # fmt: skip
+        emit(
+            "error",
+            code="internal",
+            message=f"{type(error).__name__}: {error}",
+            remedy="This is a fault of the program: please report it with the log.",
+        )
     else:
         emit("result", report=report)
         return 0
@@ -57,7 +65,9 @@ def _read_job(stdin: IO[str]) -> dict[str, Any]:
     try:
         job = json.loads(line)
     except ValueError as error:
-        raise UserError("bad-job", f"The first line is no JSON: {line[:80]!r}.", "Send the job as one line of JSON.") from error
+        raise UserError(
+            "bad-job", f"The first line is no JSON: {line[:80]!r}.", "Send the job as one line of JSON."
+        ) from error
     if not isinstance(job, dict):
         raise UserError("bad-job", "The job is no JSON object.", 'Send {"job": ..., ...}.')
     return job

@@ -94,8 +94,13 @@ def test_a_fractional_slope_gives_float(tmp_path, stored):
 def test_signed_pixels_and_padding(tmp_path):
     stored = np.random.default_rng(0).integers(-1000, 2000, (2, 16, 16))
     stored[:, :4] = -2000
-    write_series(tmp_path / "s", stored.astype(np.int16).view(np.uint16), PixelRepresentation=1, RescaleIntercept=0,
-                 PixelPaddingValue=-2000)  # fmt: skip
+    write_series(
+        tmp_path / "s",
+        stored.astype(np.int16).view(np.uint16),
+        PixelRepresentation=1,
+        RescaleIntercept=0,
+        PixelPaddingValue=-2000,
+    )
     volume = read_volume(tmp_path / "s")
     np.testing.assert_array_equal(volume.voxels, stored)
     assert volume.padding_value == -2000
@@ -132,7 +137,9 @@ def test_a_missing_slice_is_warned_of_by_name(tmp_path, stored):
 
 
 def test_localizers_are_left_out_with_a_warning(tmp_path, stored):
-    write_series(tmp_path / "s", stored, ImageType=lambda k: ["ORIGINAL", "PRIMARY", "LOCALIZER" if k == 0 else "AXIAL"])
+    write_series(
+        tmp_path / "s", stored, ImageType=lambda k: ["ORIGINAL", "PRIMARY", "LOCALIZER" if k == 0 else "AXIAL"]
+    )
     volume = read_volume(tmp_path / "s")
     assert len(volume.voxels) == 3
     assert "localizer" in volume.warnings[0]
@@ -146,13 +153,17 @@ def test_localizers_are_left_out_with_a_warning(tmp_path, stored):
         ({"ImagePositionPatient": None}, "incomplete-header", "ImagePositionPatient"),
         ({"RescaleType": "MGML"}, "not-hounsfield", "MGML"),
         ({"PixelSpacing": lambda k: [0.5, 0.7 + 0.1 * (k == 2)]}, "mixed-geometry", "PixelSpacing"),
-        ({"ImageOrientationPatient": lambda k: [1, 0, 0, 0, 1, 0] if k else [0, 1, 0, 0, 0, -1]}, "mixed-geometry", "Orientation"),
+        (
+            {"ImageOrientationPatient": lambda k: [1, 0, 0, 0, 1, 0] if k else [0, 1, 0, 0, 0, -1]},
+            "mixed-geometry",
+            "Orientation",
+        ),
         ({"ImagePositionPatient": [0, 0, 5]}, "same-position", "5 mm"),
         ({"ImagePositionPatient": lambda k: [0, 0.8 * k, 3 * k]}, "gantry-tilt", "tilt"),
         ({"NumberOfFrames": 3}, "multi-frame", "multi-frame"),
         ({"ImageOrientationPatient": [1, 0, 0, 0.3, 0.95, 0]}, "sheared-geometry", "right angles"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_rightly_is_refused_with_the_file_and_remedy(tmp_path, stored, change, code, word):
     write_series(tmp_path / "s", stored, **change)
     error = refused(tmp_path / "s")

@@ -76,7 +76,9 @@ def test_pixels_that_are_not_square_pass_with_a_warning(ct):
     assert "not square" in check_ct(Volume(ct.voxels, spacing=(0.7, 3.0, 0.7)))[0]
 
 
-@pytest.mark.parametrize(("given", "becomes"), [("uint8", "int16"), ("int32", "int16"), ("float64", "float32"), ("uint16", "int16")])
+@pytest.mark.parametrize(
+    ("given", "becomes"), [("uint8", "int16"), ("int32", "int16"), ("float64", "float32"), ("uint16", "int16")]
+)
 def test_voxel_types_keep_their_values(given, becomes):
     array = np.array([0, 1, 200], given)
     result = as_hounsfield_array(array, "x")

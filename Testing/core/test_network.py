@@ -21,6 +21,7 @@ def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 def restated(image: np.ndarray, weights: dict[str, np.ndarray], pairs: int) -> np.ndarray:
     """The network once more in plain numpy, from its description."""
+
     def layer(x, name):
         return convolve(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
 

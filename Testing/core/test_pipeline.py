@@ -177,6 +177,11 @@ def test_cancel_stops_between_slices(ct):
         return ENGINE.run(x)
 
     with pytest.raises(Cancelled):
-        denoise_volume(ct.with_voxels(np.tile(ct.voxels, (50, 1, 1))), CARD, Engine("counted", "cpu", run), threads=1,
-                       cancelled=lambda: len(runs) >= 3)  # fmt: skip
+        denoise_volume(
+            ct.with_voxels(np.tile(ct.voxels, (50, 1, 1))),
+            CARD,
+            Engine("counted", "cpu", run),
+            threads=1,
+            cancelled=lambda: len(runs) >= 3,
+        )
     assert len(runs) == 3

@@ -56,7 +56,9 @@ def test_axes_are_slice_row_column(tmp_path):
     sitk.WriteImage(image, tmp_path / "a.nrrd")
     volume = read_volume(tmp_path / "a.nrrd")
     assert (volume.voxels[0, 0, 4], volume.voxels[0, 3, 0], volume.voxels[2, 0, 0]) == (1, 2, 3)
-    np.testing.assert_allclose(volume.index_to_lps @ [4, 3, 2, 1], image.TransformIndexToPhysicalPoint((4, 3, 2)) + (1,))
+    np.testing.assert_allclose(
+        volume.index_to_lps @ [4, 3, 2, 1], [*image.TransformIndexToPhysicalPoint((4, 3, 2)), 1]
+    )
 
 
 def refused(path) -> UserError:
@@ -73,7 +75,10 @@ def test_vector_and_colour_images_are_refused(tmp_path):
 
 def test_time_series_are_refused_and_one_time_point_is_read(tmp_path):
     for points in (1, 2):
-        sitk.WriteImage(sitk.GetImageFromArray(np.zeros((points, 3, 16, 16), np.int16), isVector=False), tmp_path / f"{points}.nii.gz")
+        sitk.WriteImage(
+            sitk.GetImageFromArray(np.zeros((points, 3, 16, 16), np.int16), isVector=False),
+            tmp_path / f"{points}.nii.gz",
+        )
     assert read_volume(tmp_path / "1.nii.gz").voxels.shape == (3, 16, 16)
     assert refused(tmp_path / "2.nii.gz").code == "not-3d"
 
@@ -104,8 +109,9 @@ def test_a_file_cut_short_is_refused(ct, tmp_path, suffix):
     assert refused(tmp_path / f"cut{suffix}").code == "unreadable-file"
 
 
-@pytest.mark.parametrize(("name", "code"), [("out", "output-format"), ("out.png", "output-format"),
-                                            ("missing/out.nrrd", "no-such-folder")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "code"), [("out", "output-format"), ("out.png", "output-format"), ("missing/out.nrrd", "no-such-folder")]
+)
 def test_outputs_that_cannot_be_are_refused(ct, tmp_path, name, code):
     with pytest.raises(UserError) as caught:
         write_volume(ct, tmp_path / name)

@@ -20,8 +20,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     commands = {"denoise": denoise, "measure": measure, "sample": sample, "models": models, "demo": demo}
     try:
-        auto_cli(commands, args=arguments, prog="inference-core", version=__version__, description="Faithful Imaging: "
-                 "denoise CT without moving a CT number, and measure that none moved. Research use only.")  # fmt: skip
+        auto_cli(
+            commands,
+            args=arguments,
+            prog="inference-core",
+            version=__version__,
+            description="Faithful Imaging: "
+            "denoise CT without moving a CT number, and measure that none moved. Research use only.",
+        )
     except UserError as error:
         print(f"error: {error.message}\n{error.remedy}", file=sys.stderr)
         sys.exit(2)

@@ -84,9 +84,11 @@ def print_report(report: dict[str, Any]) -> None:
     from inference_core.measurement.statistics import RoiChange, format_table
 
     engine, noise, check = report["engine"], report["noise_hu"], report["ct_number_check"]
-    print(f"{report['input']['name']}: {' x '.join(map(str, report['input']['shape']))} voxels,"
-          f" noise {noise['before']:.1f} -> {noise['after']:.1f} HU; {report['model']['id']} on {engine['name']}"
-          f" ({engine['device']}), {report['time']['denoise_s']:.1f} s")  # fmt: skip
+    print(
+        f"{report['input']['name']}: {' x '.join(map(str, report['input']['shape']))} voxels,"
+        f" noise {noise['before']:.1f} -> {noise['after']:.1f} HU; {report['model']['id']} on {engine['name']}"
+        f" ({engine['device']}), {report['time']['denoise_s']:.1f} s"
+    )
     if report["rois"]:
         print("\nROI (HU)")
         print(format_table([RoiChange(**row) for row in report["rois"]]))

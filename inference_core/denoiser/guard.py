@@ -31,14 +31,20 @@ def check_ct(volume: Volume) -> list[str]:
     """
     check_orthogonal(volume.direction, "This volume")
     if volume.modality not in (None, "CT"):
-        raise UserError("not-ct", f"This volume is of modality {volume.modality}, not CT.",
-                        "Only CT can be denoised: its numbers are Hounsfield units.")  # fmt: skip
+        raise UserError(
+            "not-ct",
+            f"This volume is of modality {volume.modality}, not CT.",
+            "Only CT can be denoised: its numbers are Hounsfield units.",
+        )
     slices, rows, columns = volume.voxels.shape
     if slices == 0:
         raise UserError("empty", "This volume has no slice.", "Load a CT with at least one slice.")
     if min(rows, columns) < SMALLEST_SIDE:
-        raise UserError("too-small", f"Its slices have {rows} x {columns} pixels.",
-                        f"A slice needs at least {SMALLEST_SIDE} x {SMALLEST_SIDE}.")  # fmt: skip
+        raise UserError(
+            "too-small",
+            f"Its slices have {rows} x {columns} pixels.",
+            f"A slice needs at least {SMALLEST_SIDE} x {SMALLEST_SIDE}.",
+        )
     _check_finite(volume)
     return _check_range(volume) + _check_grid(volume)
 
@@ -51,9 +57,10 @@ def _check_finite(volume: Volume) -> None:
     if bad:
         where = ", ".join(str(k) for k, _ in bad[:5]) + (", ..." if len(bad) > 5 else "")
         raise UserError(
-            "not-finite", f"{sum(count for _, count in bad)} voxels are NaN or infinite (slices {where}).",
+            "not-finite",
+            f"{sum(count for _, count in bad)} voxels are NaN or infinite (slices {where}).",
             "Replace them first, e.g. by -1024 HU (air).",
-        )  # fmt: skip
+        )
 
 
 def _check_range(volume: Volume) -> list[str]:
@@ -63,15 +70,23 @@ def _check_range(volume: Volume) -> list[str]:
     if low >= 0:
         sample = np.unique(volume.voxels[:: max(1, len(volume.voxels) // 16)])
         if volume.file_type.kind in "iu" and len(sample) <= LABELS:
-            raise UserError("label-map", f"This volume holds only {len(sample)} different values from {low:g} to {high:g}:"
-                            " a label map, not a CT.", "Choose the CT it was drawn on.")  # fmt: skip
+            raise UserError(
+                "label-map",
+                f"This volume holds only {len(sample)} different values from {low:g} to {high:g}:"
+                " a label map, not a CT.",
+                "Choose the CT it was drawn on.",
+            )
         raise UserError(
-            "not-hounsfield", f"No value is below 0 (range {low:g} to {high:g}), but in Hounsfield units air is -1000 and fat"
-            " -100.", "If this is a CT stored with an offset, subtract it (often 1024); other images cannot be denoised as CT.",
-        )  # fmt: skip
+            "not-hounsfield",
+            f"No value is below 0 (range {low:g} to {high:g}), but in Hounsfield units air is -1000 and fat -100.",
+            "If this is a CT stored with an offset, subtract it (often 1024); other images cannot be denoised as CT.",
+        )
     if high - low < 50:
-        raise UserError("not-hounsfield", f"The values span only {low:g} to {high:g}.",
-                        "Give the CT in Hounsfield units, not normalised.")  # fmt: skip
+        raise UserError(
+            "not-hounsfield",
+            f"The values span only {low:g} to {high:g}.",
+            "Give the CT in Hounsfield units, not normalised.",
+        )
     if high > METAL:
         return [f"Values reach {high:.0f} HU (metal): the model reads them as {METAL}, and they keep their value."]
     return []
@@ -80,7 +95,9 @@ def _check_range(volume: Volume) -> list[str]:
 def _check_grid(volume: Volume) -> list[str]:
     x, y, z = volume.spacing
     if abs(x - y) > 0.01 * max(x, y):
-        return [f"Pixels are {x:g} x {y:g} mm, not square: if the slices along the third axis are not the ones the scanner"
-                " made (a reformatted volume), the noise is not what the model knows. Slice distance"
-                f" {z:g} mm."]  # fmt: skip
+        return [
+            f"Pixels are {x:g} x {y:g} mm, not square: if the slices along the third axis are not the ones the scanner"
+            " made (a reformatted volume), the noise is not what the model knows. Slice distance"
+            f" {z:g} mm."
+        ]
     return []

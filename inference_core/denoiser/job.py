@@ -58,8 +58,11 @@ def job_from(message: dict[str, Any]) -> DenoiseJob:
     known = {field.name for field in fields(DenoiseJob)}
     unknown = set(message) - known - {"job"}
     if unknown or not {"input", "output"} <= set(message):
-        raise UserError("bad-job", f"A denoise job takes {', '.join(sorted(known))}, not {', '.join(sorted(message))}.",
-                        "Client and worker may be of different versions; install one of them again.")  # fmt: skip
+        raise UserError(
+            "bad-job",
+            f"A denoise job takes {', '.join(sorted(known))}, not {', '.join(sorted(message))}.",
+            "Client and worker may be of different versions; install one of them again.",
+        )
     given = {name: value for name, value in message.items() if name in known}
     return DenoiseJob(**{**given, "rois": tuple(given.get("rois", ()))})
 
@@ -114,7 +117,9 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     threads = job.threads or available_cores()
     after, done = denoise_volume(before, card, engine, job.strength, job.threads, progress, cancelled)
     if done.tile:
-        warnings.append(f"The memory did not suffice for whole slices: tiles of {done.tile} pixels were used (same result).")
+        warnings.append(
+            f"The memory did not suffice for whole slices: tiles of {done.tile} pixels were used (same result)."
+        )
         emit("warning", message=warnings[-1])
     check = check_ct_numbers(before.voxels, after.voxels, threads)
     report = {
@@ -129,8 +134,13 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
         },
         "output": {"name": Path(job.output).name, "sha256_voxels": hashlib.sha256(after.voxels.tobytes()).hexdigest()},
         "model": {"id": card.id, "reason": reason, "sha256": card.sha256},
-        "engine": {"name": engine.name, "device": engine.device, "precision": "float32", "threads": done.threads,
-                   "tile": done.tile},
+        "engine": {
+            "name": engine.name,
+            "device": engine.device,
+            "precision": "float32",
+            "threads": done.threads,
+            "tile": done.tile,
+        },
         "strength": job.strength,
         "noise_hu": {"before": round(noise, 2), "after": round(noise_level(after.voxels), 2)},
         "ct_number_check": {
@@ -141,9 +151,12 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
         "rois": _measure(rois, before, after),
         "slices": {"all": done.slices, "constant": done.constant_slices, "padding_voxels": done.padding_voxels},
         "warnings": warnings,
-        "time": {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "read_s": round(read_seconds, 2),
-                 "denoise_s": round(done.seconds, 2)},
-    }  # fmt: skip
+        "time": {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "read_s": round(read_seconds, 2),
+            "denoise_s": round(done.seconds, 2),
+        },
+    }
     _write(job, before, after, report, emit, cancelled)
     return report
 
@@ -157,7 +170,9 @@ def _check_paths(job: DenoiseJob) -> None:
         if side:
             check_folder(Path(side))
     if output.resolve() == Path(job.input).resolve():
-        raise UserError("same-file", f"{output} is the input.", "Give the output another name: the original is never changed.")
+        raise UserError(
+            "same-file", f"{output} is the input.", "Give the output another name: the original is never changed."
+        )
 
 
 def _with_known(volume: Volume, job: DenoiseJob) -> Volume:
@@ -170,11 +185,15 @@ def _outside_training(card: Any, volume: Volume, noise: float) -> list[str]:
     warnings = []
     low, high = card.noise_hu
     if not low <= noise <= high:
-        warnings.append(f"The measured noise, {noise:.0f} HU, lies outside what {card.id} was trained for ({low:g} to {high:g} HU).")
+        warnings.append(
+            f"The measured noise, {noise:.0f} HU, lies outside what {card.id} was trained for ({low:g} to {high:g} HU)."
+        )
     low, high = card.pixel_size_mm
     if not 0.99 * low <= volume.spacing[0] <= 1.01 * high:
-        warnings.append(f"The pixel size, {volume.spacing[0]:.3g} mm, lies outside what {card.id} was trained for"
-                        f" ({low:g} to {high:g} mm).")  # fmt: skip
+        warnings.append(
+            f"The pixel size, {volume.spacing[0]:.3g} mm, lies outside what {card.id} was trained for"
+            f" ({low:g} to {high:g} mm)."
+        )
     return warnings
 
 
@@ -195,8 +214,9 @@ def _measure(rois: list[Any], before: Volume, after: Volume) -> list[dict[str, A
     return [asdict(row) for row in compare(before, after, rois)]
 
 
-def _write(job: DenoiseJob, before: Volume, after: Volume, report: dict[str, Any], emit: Emit,
-           cancelled: Callable[[], bool]) -> None:  # fmt: skip
+def _write(
+    job: DenoiseJob, before: Volume, after: Volume, report: dict[str, Any], emit: Emit, cancelled: Callable[[], bool]
+) -> None:
     """Side files first, the volume last: while it is not there, nothing is done."""
     from inference_core.errors import Cancelled
     from inference_core.image.picture import write_comparison

@@ -1,9 +1,9 @@
 """Denoise a CT volume slice by slice: split, network on the high band, residual off the low band, add, round.
 
-    high = x - low(x)                    the network never sees the low band
-    r    = network(high)
-    r'   = r - Q_h r Q_w^T               nor can it move it (inference_core.denoiser.wavelet)
-    out  = x + strength r'               rounded to the voxel type; padding and metal stay as they were
+high = x - low(x)                    the network never sees the low band
+r    = network(high)
+r'   = r - Q_h r Q_w^T               nor can it move it (inference_core.denoiser.wavelet)
+out  = x + strength r'               rounded to the voxel type; padding and metal stay as they were
 """
 
 from __future__ import annotations

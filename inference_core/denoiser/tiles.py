@@ -84,6 +84,9 @@ class MemoryLadder:
             except MemoryError as error:
                 with self._lock:
                     if step + 1 == len(TILE_LADDER):
-                        raise UserError("out-of-memory", "The memory does not suffice even for a tile of 64 x 64 pixels.",
-                                        "Close other programs, or use fewer threads.") from error  # fmt: skip
+                        raise UserError(
+                            "out-of-memory",
+                            "The memory does not suffice even for a tile of 64 x 64 pixels.",
+                            "Close other programs, or use fewer threads.",
+                        ) from error
                     self._step = max(self._step, step + 1)

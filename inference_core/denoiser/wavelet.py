@@ -112,12 +112,11 @@ def low_band(image: ArrayOrTensor, level: int = LEVEL, wavelet: str = WAVELET) -
     array (float64) or tensor (as ``image``), same shape, HU.
     """
     x, height, width = _with_axes(image, level, wavelet, ("analysis", "synthesis"))
-    return height[1] @ (height[0] @ x @ width[0].T) @ width[1].T
+    low: ArrayOrTensor = height[1] @ (height[0] @ x @ width[0].T) @ width[1].T
+    return low
 
 
-def split(
-    image: ArrayOrTensor, level: int = LEVEL, wavelet: str = WAVELET
-) -> tuple[ArrayOrTensor, ArrayOrTensor]:
+def split(image: ArrayOrTensor, level: int = LEVEL, wavelet: str = WAVELET) -> tuple[ArrayOrTensor, ArrayOrTensor]:
     """Split slices into (low band, high band); their sum is the image."""
     low = low_band(image, level, wavelet)
     return low, image - low
@@ -130,7 +129,8 @@ def remove_low_band(residual: ArrayOrTensor, level: int = LEVEL, wavelet: str = 
     """
     r, height, width = _with_axes(residual, level, wavelet, ("row_space",))
     v_height, v_width = height[0], width[0]
-    return r - v_height @ (v_height.T @ r @ v_width) @ v_width.T
+    cleaned: ArrayOrTensor = r - v_height @ (v_height.T @ r @ v_width) @ v_width.T
+    return cleaned
 
 
 def _with_axes(image: Any, level: int, wavelet: str, names: tuple[str, ...]) -> tuple[Any, list[Any], list[Any]]:

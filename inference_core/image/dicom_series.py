@@ -17,12 +17,32 @@ from inference_core.image.volume import Volume, as_hounsfield_array, check_ortho
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 POSITION_TOLERANCE = 0.05  # mm, between a slice and where even spacing would put it
 HEADER_TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "ImageType",
-    "ConvolutionKernel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
-    "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue",
-    "PixelRepresentation", "GantryDetectorTilt", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel",
-    "NumberOfFrames", "BitsStored",
-]  # fmt: skip
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+    "Modality",
+    "ImageType",
+    "ConvolutionKernel",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "PixelPaddingValue",
+    "PixelRepresentation",
+    "GantryDetectorTilt",
+    "InstanceNumber",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "NumberOfFrames",
+    "BitsStored",
+]
 
 
 def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
@@ -87,7 +107,9 @@ def _read_headers(files: list[Path], source: Path) -> list[Slice]:
             headers.append((file, header))
     if not headers:
         raise UserError(
-            "no-dicom", f"{source} holds no DICOM image.", "Give the folder of one CT series, or a .nrrd, .mha or .nii file."
+            "no-dicom",
+            f"{source} holds no DICOM image.",
+            "Give the folder of one CT series, or a .nrrd, .mha or .nii file.",
         )
     return headers
 
@@ -98,7 +120,9 @@ def _choose_series(headers: list[Slice], source: Path, series_uid: str | None) -
         series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
     if series_uid is not None:
         if series_uid not in series:
-            raise UserError("no-such-series", f"{source} holds no series {series_uid}.", f"It holds: {', '.join(series)}.")
+            raise UserError(
+                "no-such-series", f"{source} holds no series {series_uid}.", f"It holds: {', '.join(series)}."
+            )
         return series[series_uid]
     if len(series) > 1:
         listing = "\n".join(
@@ -126,31 +150,42 @@ def _check_each(slices: list[Slice]) -> None:
     for file, header in slices:
         if header.SOPClassUID == ENHANCED_CT or int(header.get("NumberOfFrames") or 1) > 1:
             raise UserError(
-                "multi-frame", f"{file.name} is an enhanced multi-frame image.",
+                "multi-frame",
+                f"{file.name} is an enhanced multi-frame image.",
                 "Export it as classic CT, one file a slice (dcm4che emf2sf), or load it in Slicer and save it as .nrrd.",
-            )  # fmt: skip
+            )
         if header.get("Modality") != "CT":
             raise UserError(
-                "not-ct", f"{file.name} is of modality {header.get('Modality', 'unknown')}, not CT.",
+                "not-ct",
+                f"{file.name} is of modality {header.get('Modality', 'unknown')}, not CT.",
                 "Only CT can be denoised: its numbers are Hounsfield units.",
-            )  # fmt: skip
+            )
         if int(header.get("SamplesPerPixel", 1)) != 1:
             raise UserError("colour-image", f"{file.name} is a colour image.", "Give the original CT slices.")
         missing = [
-            tag for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
+            tag
+            for tag in (
+                "ImagePositionPatient",
+                "ImageOrientationPatient",
+                "PixelSpacing",
+                "RescaleSlope",
+                "RescaleIntercept",
+            )
             if header.get(tag) in (None, "")
-        ]  # fmt: skip
+        ]
         if missing:
             raise UserError(
-                "incomplete-header", f"{file.name} lacks {', '.join(missing)}.",
-                "Its values cannot be placed or read as Hounsfield units; export the series again from the archive.",
-            )  # fmt: skip
+                "incomplete-header",
+                f"{file.name} lacks {', '.join(missing)}.",
+                "Its values cannot be placed or read as Hounsfield units; export the series again.",
+            )
         rescale_type = header.get("RescaleType") or "HU"
         if str(rescale_type).upper() not in ("HU", "US"):
             raise UserError(
-                "not-hounsfield", f"{file.name} is rescaled to {rescale_type}, not to Hounsfield units.",
+                "not-hounsfield",
+                f"{file.name} is rescaled to {rescale_type}, not to Hounsfield units.",
                 "Give the series in HU (a dual-energy or perfusion map cannot be denoised as CT).",
-            )  # fmt: skip
+            )
 
 
 def _check_alike(slices: list[Slice]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -158,7 +193,9 @@ def _check_alike(slices: list[Slice]) -> np.ndarray[Any, np.dtype[np.float64]]:
     first_file, first = slices[0]
     for file, header in slices[1:]:
         for tag, tolerance in (("ImageOrientationPatient", 1e-4), ("PixelSpacing", 1e-4), ("Rows", 0), ("Columns", 0)):
-            if not np.allclose(np.atleast_1d(header[tag].value), np.atleast_1d(first[tag].value), rtol=0, atol=tolerance):
+            if not np.allclose(
+                np.atleast_1d(header[tag].value), np.atleast_1d(first[tag].value), rtol=0, atol=tolerance
+            ):
                 raise UserError(
                     "mixed-geometry",
                     f"{file.name} and {first_file.name} differ in {tag}: {header[tag].value} and {first[tag].value}.",
@@ -178,9 +215,10 @@ def _sort_by_position(slices: list[Slice], normal: np.ndarray[Any, Any]) -> tupl
     for (here, file, _), (there, other, _) in zip(placed, placed[1:], strict=False):
         if abs(here - there) < 1e-3:
             raise UserError(
-                "same-position", f"{file.name} and {other.name} lie at the same position ({here:g} mm).",
+                "same-position",
+                f"{file.name} and {other.name} lie at the same position ({here:g} mm).",
                 "Remove the copies, or give one time point (or one reconstruction) a folder.",
-            )  # fmt: skip
+            )
     return [(file, header) for _, file, header in placed], [position for position, _, _ in placed]
 
 
@@ -226,9 +264,10 @@ def _read_pixels(slices: list[Slice]) -> tuple[np.ndarray[Any, Any], np.dtype[An
             planes.append(as_hounsfield_array(sitk.GetArrayFromImage(sitk.ReadImage(str(file)))[0], file.name))
         except RuntimeError as error:
             raise UserError(
-                "unreadable-pixels", f"The pixels of {file.name} cannot be read: {str(error).splitlines()[-1].strip()}",
+                "unreadable-pixels",
+                f"The pixels of {file.name} cannot be read: {str(error).splitlines()[-1].strip()}",
                 "The file may be cut short or compressed in an unusual way; export it again, uncompressed.",
-            ) from error  # fmt: skip
+            ) from error
     file_type = np.dtype(np.int16 if all(plane.dtype == np.int16 for plane in planes) else np.float32)
     voxels = np.empty((len(planes), *planes[0].shape), file_type)
     for target, plane in zip(voxels, planes, strict=True):

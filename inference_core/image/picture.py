@@ -63,7 +63,8 @@ def write_comparison(before: Volume, after: Volume, path: Path, index: int | Non
 
 def _gray(image: NDArray[np.float32], window: tuple[float, float]) -> NDArray[np.uint8]:
     low, high = window
-    return (np.clip((image - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
+    gray: NDArray[np.uint8] = (np.clip((image - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
+    return gray
 
 
 def _upright(image: NDArray[Any], volume: Volume) -> NDArray[Any]:

@@ -18,7 +18,10 @@ VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".nii.gz")
 
 def volume_suffix(path: Path) -> str | None:
     """The suffix of a volume file that can be read and written (``.nii.gz`` as one), or None."""
-    return next((suffix for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(suffix)), None)
+    return next(
+        (suffix for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(suffix)),
+        None,
+    )
 
 
 def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
@@ -65,9 +68,10 @@ def _read_volume_file(path: Path) -> Volume:
         if "orthonormal" in str(error):
             check_orthogonal((1.0,) * 9, path.name)
         raise UserError(
-            "unreadable-file", f"{path} cannot be read: it is damaged, cut short, or not what its name says.",
+            "unreadable-file",
+            f"{path} cannot be read: it is damaged, cut short, or not what its name says.",
             "Save it again (in Slicer: as .nrrd).",
-        ) from error  # fmt: skip
+        ) from error
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
     elif image.GetDimension() == 2:
@@ -91,11 +95,17 @@ def _nifti_is_whole(path: Path) -> bool:
             (size,) = struct.unpack_from(f"{order}i", header)
             if size == 348:
                 dimensions = struct.unpack_from(f"{order}8h", header, 40)
-                (bits,), (offset,) = struct.unpack_from(f"{order}h", header, 72), struct.unpack_from(f"{order}f", header, 108)
+                (bits,), (offset,) = (
+                    struct.unpack_from(f"{order}h", header, 72),
+                    struct.unpack_from(f"{order}f", header, 108),
+                )
                 break
             if size == 540:  # NIfTI-2
                 dimensions = struct.unpack_from(f"{order}8q", header, 16)
-                (bits,), (offset,) = struct.unpack_from(f"{order}h", header, 14), struct.unpack_from(f"{order}q", header, 168)
+                (bits,), (offset,) = (
+                    struct.unpack_from(f"{order}h", header, 14),
+                    struct.unpack_from(f"{order}q", header, 168),
+                )
                 break
         else:
             return True  # Analyze or something else that only ITK knows
@@ -111,8 +121,14 @@ def _nifti_is_whole(path: Path) -> bool:
 def _check_scalar_3d(reader: object, path: Path) -> None:
     size = reader.GetSize()  # type: ignore[attr-defined]
     if reader.GetNumberOfComponents() > 1:  # type: ignore[attr-defined]
-        raise UserError("not-scalar", f"{path.name} holds several values a voxel (a colour, vector or multi-volume image).",
-                        "Extract one scalar volume first.")  # fmt: skip
+        raise UserError(
+            "not-scalar",
+            f"{path.name} holds several values a voxel (a colour, vector or multi-volume image).",
+            "Extract one scalar volume first.",
+        )
     if len(size) > 4 or (len(size) == 4 and size[3] > 1):
-        raise UserError("not-3d", f"{path.name} has {len(size)} dimensions ({' x '.join(map(str, size))}).",
-                        "Save each time point as a volume of its own, and denoise them one by one.")  # fmt: skip
+        raise UserError(
+            "not-3d",
+            f"{path.name} has {len(size)} dimensions ({' x '.join(map(str, size))}).",
+            "Save each time point as a volume of its own, and denoise them one by one.",
+        )

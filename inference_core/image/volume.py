@@ -47,8 +47,10 @@ class Volume:
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 3 or self.voxels.dtype not in (np.int16, np.float32):
-            raise ValueError(f"voxels are [slice, row, column] int16 or float32, not {self.voxels.dtype}"
-                             f" of shape {self.voxels.shape}")  # fmt: skip
+            raise ValueError(
+                f"voxels are [slice, row, column] int16 or float32, not {self.voxels.dtype}"
+                f" of shape {self.voxels.shape}"
+            )
 
     @property
     def index_to_lps(self) -> NDArray[np.float64]:
@@ -106,7 +108,9 @@ def as_hounsfield_array(array: NDArray[Any], source: str) -> NDArray[Any]:
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype.kind not in "iu":
-        raise UserError("voxel-type", f"{source} holds {array.dtype} voxels, not numbers in HU.", "Convert it to int16.")
+        raise UserError(
+            "voxel-type", f"{source} holds {array.dtype} voxels, not numbers in HU.", "Convert it to int16."
+        )
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     if low >= -32768 and high <= 32767:
         return array.astype(np.int16)

@@ -28,7 +28,8 @@ class TissueShift:
     shift : float
         mean(after - before).
     uncertainty : float
-        Three standard errors of ``shift`` from the noise that was taken out, were it white; a shift below it may be chance.
+        Three standard errors of ``shift`` from the noise that was taken out, were it white; a shift below it may be
+        chance.
     passed : bool
         Whether the shift is within the tissue's limit, or within its uncertainty where that is wider.
     """
@@ -77,8 +78,17 @@ def check_ct_numbers(before: NDArray[Any], after: NDArray[Any], threads: int = 1
             continue
         shift = (two - one) / voxels
         uncertainty = 3 * float(np.sqrt(squares / voxels / voxels))
-        rows.append(TissueShift(tissue, int(voxels), one / voxels, two / voxels, shift, uncertainty,
-                                bool(abs(shift) <= max(limit, uncertainty))))  # fmt: skip
+        rows.append(
+            TissueShift(
+                tissue,
+                int(voxels),
+                one / voxels,
+                two / voxels,
+                shift,
+                uncertainty,
+                bool(abs(shift) <= max(limit, uncertainty)),
+            )
+        )
     return rows
 
 

@@ -72,14 +72,16 @@ class Card:
         path = self.path.with_suffix(f".{suffix}")
         if suffix not in self.sha256 or not path.is_file():
             raise UserError(
-                "model-incomplete", f"The model {self.id} has no {path.name} beside its card.",
+                "model-incomplete",
+                f"The model {self.id} has no {path.name} beside its card.",
                 "Copy the model's three files (.json, .safetensors, .onnx) together.",
-            )  # fmt: skip
+            )
         if sha256_of(path) != self.sha256[suffix]:
             raise UserError(
-                "model-damaged", f"{path.name} is not the file that its card was written for (sha256 differs).",
+                "model-damaged",
+                f"{path.name} is not the file that its card was written for (sha256 differs).",
                 "Get the model again; do not use these weights.",
-            )  # fmt: skip
+            )
         return path
 
 
@@ -114,9 +116,10 @@ def read_card(path: Path) -> Card:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            "bad-card", f"{path} is not a model card: {type(error).__name__} {error}.",
+            "bad-card",
+            f"{path} is not a model card: {type(error).__name__} {error}.",
             "Compare it with the cards that inference-core models lists.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

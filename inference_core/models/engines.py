@@ -74,9 +74,7 @@ def _open_onnxruntime(card: Card) -> Engine:
     options.intra_op_num_threads = 1  # slices run in parallel instead
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        card.file("onnx").read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(card.file("onnx").read_bytes(), options, providers=["CPUExecutionProvider"])
     feed = session.get_inputs()[0].name
 
     def run(x: FloatArray) -> FloatArray:
@@ -97,7 +95,7 @@ def _open_torch(card: Card, device: str) -> Engine:
 
     place = _torch_device(device)
     torch.set_num_threads(1)  # slices run in parallel instead
-    network = load_network(card).to(place, memory_format=torch.channels_last)
+    network = load_network(card).to(device=place, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(x: FloatArray) -> FloatArray:
         try:

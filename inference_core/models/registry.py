@@ -30,9 +30,10 @@ def find_model(name: str, task: str) -> Card:
         if not path.is_file():
             known = ", ".join(card.id for card in list_models(task))
             raise UserError(
-                "no-such-model", f"There is no model {name!r}.",
+                "no-such-model",
+                f"There is no model {name!r}.",
                 f"Choose one of: {known}; or give the path of a model's card (.json).",
-            )  # fmt: skip
+            )
         card = read_card(path)
     if card.task != task:
         raise UserError("wrong-task", f"The model {card.id} is for {card.task}, not for {task}.", "Choose another.")

@@ -5,8 +5,8 @@ depends on the place (streaks run along the long paths), and whose power spectru
 The model here keeps all three: per angular sector, a map of the standard deviation from the paths through the slice
 multiplies white noise filtered to that sector of the noise power spectrum.
 
-Reference: the FBP noise analysis of Riederer, Pelc, Chesler (Phys. Med. Biol. 23, 1978); the ramp to zero is what keeps a
-network from taking anatomy for low-frequency noise.
+Reference: the FBP noise analysis of Riederer, Pelc, Chesler (Phys. Med. Biol. 23, 1978); the ramp to zero is what
+keeps a network from taking anatomy for low-frequency noise.
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ def measure_noise_power(slices: list[NDArray[np.float32]], patches_per_slice: in
     return NoisePower(np.interp(np.arange(FREQUENCY_BINS), filled, total[filled] / count[filled]))
 
 
-def draw_noise(clean: NDArray[np.float32], power: NoisePower, pixel_size: float, streak: float,
-               rng: np.random.Generator) -> NDArray[np.float32]:  # fmt: skip
+def draw_noise(
+    clean: NDArray[np.float32], power: NoisePower, pixel_size: float, streak: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """One draw of noise for a slice, with standard deviation 1 over the body.
 
     Parameters
@@ -121,7 +122,7 @@ def _flat_patches(image: NDArray[np.float32], count: int) -> list[FloatArray]:
         for x in range(0, image.shape[1] - PATCH + 1, 16):
             patch = image[y : y + PATCH, x : x + PATCH].astype(np.float64)
             blocks = patch.reshape(8, 8, 8, 8).mean(axis=(1, 3))
-            if -20 < blocks.min() and blocks.max() < 160:
+            if blocks.min() > -20 and blocks.max() < 160:
                 found.append((blocks.std(), patch))
     found.sort(key=lambda entry: entry[0])
     return [patch for _, patch in found[:count]]

@@ -39,7 +39,9 @@ def publish(weights: Path, card: Path) -> None:
         shutil.copyfile(weights, safetensors)
     difference = export_onnx(safetensors, text["architecture"], onnx) * text["input"]["unit_hu"]
     if difference > 0.01:
-        raise UserError("export-differs", f"ONNX and torch differ by {difference:g} HU.", "Check the exporter's version.")
+        raise UserError(
+            "export-differs", f"ONNX and torch differ by {difference:g} HU.", "Check the exporter's version."
+        )
     text["sha256"] = {"safetensors": sha256_of(safetensors), "onnx": sha256_of(onnx)}
     card.write_text(json.dumps(text, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{card.stem}: {onnx.stat().st_size / 1e3:.0f} kB, ONNX within {difference:.1g} HU of torch")
@@ -59,9 +61,16 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> f
     example = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 1, 64, 96), np.float32))
     half = {2: torch.export.Dim("half_rows") * 2, 3: torch.export.Dim("half_columns") * 2}
     torch.onnx.export(
-        network, (example,), str(onnx), input_names=["high_band"], output_names=["residual"],
-        dynamo=True, dynamic_shapes=(half,), external_data=False, verbose=False,
-    )  # fmt: skip
+        network,
+        (example,),
+        str(onnx),
+        input_names=["high_band"],
+        output_names=["residual"],
+        dynamo=True,
+        dynamic_shapes=(half,),
+        external_data=False,
+        verbose=False,
+    )
     _strip_metadata(onnx)
     session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
@@ -75,8 +84,16 @@ def _strip_metadata(path: Path) -> None:
     import onnx
 
     model = onnx.load(path)
-    for holder in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output,
-                   *model.graph.initializer, *model.functions):  # fmt: skip
+    for holder in (
+        model,
+        model.graph,
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.initializer,
+        *model.functions,
+    ):
         del holder.metadata_props[:]
     onnx.save(model, path)
 

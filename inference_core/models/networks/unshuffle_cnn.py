@@ -2,13 +2,12 @@
 
 Pixel-unshuffle by 2, plain 3x3 convolutions with ReLU at half resolution, pixel-shuffle. At width 32 and depth 8 it
 has 57,828 weights and 14,400 multiply-adds a pixel, 1/7 of the papers' generator, and denoises better at equal
-training time. No normalisation and no pooling: a pixel sees 16 + 1 pixels in each direction, so tiles with a halo equal the
-whole slice (see :mod:`inference_core.denoiser.tiles`).
+training time. No normalisation and no pooling: a pixel sees 16 or 17 pixels in each direction, so tiles with a halo
+equal the whole slice (see :mod:`inference_core.denoiser.tiles`).
 """
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -1,8 +1,8 @@
 """Recipe ``supervised_ct``: learn to take inserted noise out of real CT slices.
 
 Input: full-dose slices (DICOM or volume files), no low-dose scan. Each slice gets many draws of noise of random
-strength and direction (:mod:`inference_core.simulation.inserted_noise`); half of the draws are blurred, slice and noise
-alike, to stand for smoother reconstruction kernels. The network sees the wavelet high band and is trained, by L1 on crops,
+strength and direction (:mod:`inference_core.simulation.inserted_noise`); half of the draws are blurred, slice and
+noise alike, to stand for smoother reconstruction kernels. The network sees the wavelet high band and is trained, by L1 on crops,
 to give the residual that leads back to the full-dose slice. Validation is by patient, elsewhere
 (:mod:`inference_core.evaluation.paired_ct`); nothing is selected on it: the last weights are the result.
 
@@ -102,7 +102,10 @@ def train(config: SupervisedCtConfig) -> UnshuffleCnn:
         running += loss.item()
         if step % 2000 == 0 or step == config.steps:
             curve.append((step, running / (step - (curve[-1][0] if curve else 0))))
-            print(f"step {step}: L1 {curve[-1][1] * config.unit_hu:.3f} HU, {time.process_time() - started:.0f} CPU s", flush=True)
+            print(
+                f"step {step}: L1 {curve[-1][1] * config.unit_hu:.3f} HU, {time.process_time() - started:.0f} CPU s",
+                flush=True,
+            )
             running = 0.0
             save(network, config, curve, time.process_time() - started)
     return network
@@ -133,8 +136,13 @@ def load_scans(folder: Path, leave_out: str = "") -> list[list[tuple[NDArray[np.
     return list(scans.values())
 
 
-def _noisy_versions(image: NDArray[np.float32], pixel_size: float, power: NoisePower, config: SupervisedCtConfig,
-                    rng: np.random.Generator) -> Iterator[Pair]:  # fmt: skip
+def _noisy_versions(
+    image: NDArray[np.float32],
+    pixel_size: float,
+    power: NoisePower,
+    config: SupervisedCtConfig,
+    rng: np.random.Generator,
+) -> Iterator[Pair]:
     own_noise = fine_noise(image, image)
     for draw in range(config.draws):
         noise = draw_noise(image, power, pixel_size, rng.uniform(*config.streak), rng)
@@ -176,7 +184,7 @@ def batches(pairs: list[Pair], config: SupervisedCtConfig, rng: np.random.Genera
         for _ in range(config.batch):
             both = np.stack(pairs[rng.integers(len(pairs))])
             y, x = (rng.integers(0, n - config.crop + 1) for n in both.shape[1:])
-            crop = np.rot90(both[:, y : y + config.crop, x : x + config.crop], rng.integers(4), axes=(1, 2))
+            crop = np.rot90(both[:, y : y + config.crop, x : x + config.crop], int(rng.integers(4)), axes=(1, 2))
             crops.append(crop[:, :, ::-1] if rng.random() < 0.5 else crop)
         batch = torch.from_numpy(np.stack(crops))
         yield batch[:, :1], batch[:, 1:]
@@ -188,8 +196,12 @@ def save(network: UnshuffleCnn, config: SupervisedCtConfig, curve: list[tuple[in
 
     config.out.parent.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), config.out)
-    record = {"recipe": "supervised_ct", "config": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()},
-              "cpu_seconds": round(cpu_seconds), "loss_l1_units": curve}  # fmt: skip
+    record = {
+        "recipe": "supervised_ct",
+        "config": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()},
+        "cpu_seconds": round(cpu_seconds),
+        "loss_l1_units": curve,
+    }
     config.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from conftest import made_slice
+
+from inference_core.measurement.ct_number import check_ct_numbers, format_check
+from inference_core.measurement.noise import noise_level
+
+
+@pytest.mark.parametrize("noise", [0.0, 10.0, 80.0, 250.0])
+def test_noise_level_is_the_noise(noise):
+    voxels = np.stack([made_slice(256, 256, noise, seed) for seed in range(3)])
+    assert noise_level(voxels) == pytest.approx(noise, rel=0.1, abs=0.5)
+
+
+def test_noise_level_of_slices_smaller_than_a_block():
+    assert noise_level(made_slice(9, 12, 30)[None]) > 0
+
+
+def test_a_shift_of_one_tissue_is_found_and_said():
+    before = np.stack([made_slice(256, 256, 40, seed) for seed in range(4)])
+    clean = np.stack([made_slice(256, 256, 5, seed) for seed in range(4)])
+    honest = check_ct_numbers(before, clean)
+    assert {row.tissue for row in honest} == {"air", "soft", "bone"}
+    assert all(row.passed for row in honest)
+    moved = clean + np.where(np.abs(clean - 40) < 60, 2.0, 0.0)
+    rows = {row.tissue: row for row in check_ct_numbers(before, moved)}
+    assert not rows["soft"].passed
+    assert rows["soft"].shift == pytest.approx(2.0, abs=0.5)
+    assert rows["air"].passed
+    assert "MOVED" in format_check(list(rows.values()), 0.1)
+
+
+def test_a_tissue_that_is_not_there_is_left_out():
+    air = np.full((2, 64, 64), -1000.0)
+    assert [row.tissue for row in check_ct_numbers(air, air)] == ["air"]
