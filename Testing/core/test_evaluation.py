@@ -62,6 +62,17 @@ def test_a_tissue_that_is_not_there_has_no_shift():
     assert "nan" in table(rows)
 
 
+def test_tissue_is_found_on_the_full_dose_slice():
+    full = np.full((64, 64), 40, np.int16)
+    (row,) = evaluate([Pair("P1_sharp_0001", full - np.int16(500), full)], {})
+    assert row.soft == 0  # it would be NaN by the low-dose slice, where no voxel is soft tissue
+
+
+def test_outputs_of_filters_are_rounded_and_not_truncated():
+    image = np.array([[-5, 0, 7]], np.int16)
+    assert np.array_equal(rounded(lambda x: x + np.float32(0.6))(image), image + 1)
+
+
 def test_table_has_a_part_a_scan_with_gains_over_identity_and_worst_slices():
     pairs = [make_pair("P1_sharp_0001", 1), make_pair("P1_sharp_0002", 2), make_pair("P1_smooth_0001", 3, noise=10)]
     shifts = iter([1, -2, 5])  # of each slice in turn

@@ -4,7 +4,7 @@ import pywt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_core.denoiser.wavelet import low_band, padding_widths, remove_low_band, split
+from inference_core.denoiser.wavelet import low_band, padding_widths, remove_low_band, remove_low_band_within, split
 
 sizes = st.integers(8, 130)
 
@@ -37,7 +37,27 @@ def test_low_band_of_a_full_slice_is_pywavelets():
 @given(rows=sizes, columns=sizes, level=st.sampled_from([5, 6]), seed=st.integers(0, 999))
 def test_a_cleaned_residual_cannot_move_the_low_band(rows, columns, level, seed):
     residual = 300 * np.random.default_rng(seed).standard_normal((rows, columns))
-    assert np.abs(low_band(remove_low_band(residual, level), level)).max() < 1e-6
+    assert np.abs(low_band(remove_low_band(residual, (level,)), level)).max() < 1e-6
+
+
+@settings(deadline=None, max_examples=15)
+@given(rows=sizes, columns=sizes, seed=st.integers(0, 999))
+def test_several_levels_are_kept_at_once(rows, columns, seed):
+    cleaned = remove_low_band(300 * np.random.default_rng(seed).standard_normal((rows, columns)), (3, 6))
+    assert np.abs(low_band(cleaned, 3)).max() < 1e-3
+    assert np.abs(low_band(cleaned, 6)).max() < 1e-6
+
+
+@settings(deadline=None, max_examples=15)
+@given(rows=st.integers(16, 130), columns=st.integers(16, 130), seed=st.integers(0, 999))
+def test_where_nothing_may_change_nothing_does_and_the_low_band_stays(rows, columns, seed):
+    rng = np.random.default_rng(seed)
+    free = np.ones((rows, columns), bool)
+    free[: rng.integers(rows // 2), : rng.integers(columns)] = False
+    cleaned = remove_low_band_within(300 * rng.standard_normal((rows, columns)), free, (3, 6))
+    assert (cleaned[~free] == 0).all()
+    assert np.abs(low_band(cleaned)).max() < 0.3
+    assert cleaned[free].std() > 50
 
 
 def test_one_more_high_pass_would_have_moved_it():

@@ -12,8 +12,8 @@ MODULES = ("LowDoseDenoise",)
 
 def files(*folders: str) -> list[Path]:
     """Files of the project below ROOT, relative to it: what git holds, and what is new and not ignored."""
-    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *folders]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run([*command, "--", *folders], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = sorted({Path(name) for name in listed.split("\0") if name})
     return [file for file in found if (ROOT / file).is_file()]
 

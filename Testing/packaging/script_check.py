@@ -46,7 +46,8 @@ def leaks(script: str, names: set[str]) -> list[str]:
 def foreign_imports(script: str, own: set[str]) -> list[str]:
     """Imports at file scope of what a bare Slicer may lack: there the module would not load, and could not say why."""
     allowed = IN_SLICER | OURS | own | sys.stdlib_module_names
-    return [f"line {line}: {name} at file scope" for line, name in file_scope_imports(script) if name.split(".")[0] not in allowed]
+    foreign = [(line, name) for line, name in file_scope_imports(script) if name.split(".")[0] not in allowed]
+    return [f"line {line}: {name} at file scope" for line, name in foreign]
 
 
 def file_scope_imports(script: str) -> list[tuple[int, str]]:

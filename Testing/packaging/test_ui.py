@@ -1,4 +1,4 @@
-"""The modules' .ui files fit their parameter nodes and are wired to the scene; each fault that is looked for is planted once."""
+"""The modules' .ui files fit their parameter nodes and get the scene. Each fault that is looked for is planted once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def test_every_module_has_a_ui_file() -> None:
 
 @pytest.mark.parametrize("file", UI_FILES, ids=str)
 def test_ui_file(file: Path) -> None:
-    scripts = [(ROOT / script).read_text(encoding="utf-8") for script in module_scripts() if script.parts[0] == file.parts[0]]
-    assert problems((ROOT / file).read_text(encoding="utf-8"), parameter_names(scripts)) == []
+    scripts = [script for script in module_scripts() if script.parts[0] == file.parts[0]]
+    parameters = parameter_names((ROOT / script).read_text(encoding="utf-8") for script in scripts)
+    assert problems((ROOT / file).read_text(encoding="utf-8"), parameters) == []
 
 
 SCRIPT = """
@@ -75,9 +76,9 @@ def test_a_good_ui_file_has_no_problems() -> None:
         ),
         ('<widget class="qMRMLWidget"', '<widget class="QWidget"', "The root is a QWidget, not a qMRMLWidget."),
         ("<header>ctkSliderWidget.h</header>", "", "ctkSliderWidget is not in customwidgets with a header."),
-        ("<class>ctkSliderWidget</class>", "<class>ctkSlider</class>", "ctkSliderWidget is not in customwidgets with a header."),
+        ("<class>ctkSliderWidget<", "<class>ctkSlider<", "ctkSliderWidget is not in customwidgets with a header."),
         ("mrmlSceneChanged(vtkMRMLScene*)", "mrmlSceneChanged()", "inputSelector does not get the scene from Some."),
-        ("setMRMLScene(vtkMRMLScene*)", "setMrmlScene(vtkMRMLScene*)", "inputSelector does not get the scene from Some."),
+        ("setMRMLScene(vtkMRMLScene*)", "setScene(vtkMRMLScene*)", "inputSelector does not get the scene from Some."),
         ("<sender>Some<", "<sender>Same<", "A connection names Same, and there is no such widget."),
     ],
 )

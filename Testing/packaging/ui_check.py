@@ -11,7 +11,7 @@ SCENE_SLOT = "setMRMLScene(vtkMRMLScene*)"
 
 
 def parameter_names(scripts: Iterable[str]) -> set[str]:
-    """What a SlicerParameterName may say: the fields of the parameter nodes in these sources, those of packs behind a dot."""
+    """What a SlicerParameterName may say: the fields of these scripts' parameter nodes, those of packs behind a dot."""
     nodes: list[ast.ClassDef] = []
     packs: dict[str, ast.ClassDef] = {}
     for script in scripts:
@@ -74,10 +74,11 @@ def _undeclared(tree: ElementTree.Element, widgets: list[ElementTree.Element]) -
     return [f"{name} is not in customwidgets with a header." for name in sorted(custom) if not headers.get(name)]
 
 
-def _scene_problems(tree: ElementTree.Element, root: ElementTree.Element, widgets: list[ElementTree.Element]) -> list[str]:
-    connections = [
-        tuple(item.findtext(tag) for tag in ("sender", "signal", "receiver", "slot")) for item in tree.iter("connection")
-    ]
+def _scene_problems(
+    tree: ElementTree.Element, root: ElementTree.Element, widgets: list[ElementTree.Element]
+) -> list[str]:
+    parts = ("sender", "signal", "receiver", "slot")
+    connections = [tuple(item.findtext(part) for part in parts) for item in tree.iter("connection")]
     names = {widget.get("name") for widget in widgets}
     strangers = sorted({str(name) for sender, _, receiver, _ in connections for name in (sender, receiver)} - names)
     found = [f"A connection names {name}, and there is no such widget." for name in strangers]

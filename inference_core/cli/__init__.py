@@ -12,6 +12,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``inference-core``."""
     from jsonargparse import auto_cli
 
+    from inference_core.cli.arguments import spell_for_jsonargparse
     from inference_core.cli.demo import demo
     from inference_core.cli.denoise import denoise
     from inference_core.cli.measure import measure
@@ -19,10 +20,11 @@ def main(arguments: list[str] | None = None) -> None:
     from inference_core.cli.sample import sample
 
     commands = {"denoise": denoise, "measure": measure, "sample": sample, "models": models, "demo": demo}
+    spelt = spell_for_jsonargparse(sys.argv[1:] if arguments is None else arguments)
     try:
         auto_cli(
             commands,
-            args=arguments,
+            args=spelt,
             prog="inference-core",
             version=__version__,
             description="Faithful Imaging: "

@@ -2,7 +2,7 @@
 
 high = x - low(x)                    the network never sees the low band
 r    = network(high)
-r'   = r - Q_h r Q_w^T               nor can it move it (inference_core.denoiser.wavelet)
+r'   = r - Q_h r Q_w^T               nor can it move it, nor anything coarser than the card's kept level
 out  = x + strength r'               rounded to the voxel type; padding and metal stay as they were
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from inference_core.denoiser.guard import METAL
 from inference_core.denoiser.tiles import MemoryLadder
-from inference_core.denoiser.wavelet import low_band, remove_low_band
+from inference_core.denoiser.wavelet import low_band, remove_low_band, remove_low_band_within
 from inference_core.errors import Cancelled, UserError
 from inference_core.image.padding import padding_mask
 from inference_core.image.volume import Volume
@@ -176,10 +176,11 @@ def denoise_slice(
         return image.copy(), SliceReport(strength > 0, padded, 0.0)
     residual = slice_residual(np.where(padding, AIR, image) if padded else image, network, card)
     kept = padding | (image > METAL)
-    residual[kept] = 0
-    change = strength * remove_low_band(residual, card.wavelet_level)
+    if kept.any():
+        change = strength * remove_low_band_within(residual, ~kept, card.kept_levels)
+    else:
+        change = strength * remove_low_band(residual, card.kept_levels)
     output = round_to(image + change, image.dtype)
-    output[kept] = image[kept]
     moved = low_band(output - image.astype(np.float64), card.wavelet_level)
     return output, SliceReport(False, padded, float(np.abs(moved).max()))
 

@@ -11,7 +11,8 @@ transforming an identity matrix. Four thin matrix products then replace the tran
 
 P is not a projection (cropping and padding again do not commute with it), so a residual that went once more through
 the high-pass would still move the low band. :func:`remove_low_band` therefore uses the orthogonal projector onto
-P's row space, Q = P^+ P: r' = r - Q_h r Q_w^T leaves P_h r' P_w^T = 0.
+P's row space, Q = P^+ P: r' = r - Q_h r Q_w^T leaves P_h r' P_w^T = 0. Several levels at once are kept by the projector
+onto the sum of their row spaces.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def low_band(image: ArrayOrTensor, level: int = LEVEL, wavelet: str = WAVELET) -
     -------
     array (float64) or tensor (as ``image``), same shape, HU.
     """
-    x, height, width = _with_axes(image, level, wavelet, ("analysis", "synthesis"))
+    x, height, width = _with_axes(image, level, wavelet)
     low: ArrayOrTensor = height[1] @ (height[0] @ x @ width[0].T) @ width[1].T
     return low
 
@@ -122,21 +123,87 @@ def split(image: ArrayOrTensor, level: int = LEVEL, wavelet: str = WAVELET) -> t
     return low, image - low
 
 
-def remove_low_band(residual: ArrayOrTensor, level: int = LEVEL, wavelet: str = WAVELET) -> ArrayOrTensor:
-    """Clean a residual so that adding it leaves the low band as it was: r - Q_h r Q_w^T.
+def remove_low_band(
+    residual: ArrayOrTensor, levels: tuple[int, ...] = (LEVEL,), wavelet: str = WAVELET
+) -> ArrayOrTensor:
+    """Clean a residual so that adding it leaves the low bands of all ``levels`` as they were: r - Q_h r Q_w^T.
 
-    Parameters and returns as :func:`low_band`.
+    Parameters
+    ----------
+    residual : array or tensor, (..., rows, columns)
+        As for :func:`low_band`.
+    levels : tuple of int
+        Level 6 keeps what is coarser than about 64 pixels, level 3 what is coarser than about 8.
+
+    Returns
+    -------
+    As :func:`low_band`.
     """
-    r, height, width = _with_axes(residual, level, wavelet, ("row_space",))
-    v_height, v_width = height[0], width[0]
+    v_height, v_width = (kept_basis(int(n), levels, wavelet) for n in residual.shape[-2:])
+    if isinstance(residual, np.ndarray):
+        r: Any = residual.astype(np.float64, copy=False)
+    else:
+        r, v_height, v_width = residual, residual.new_tensor(v_height), residual.new_tensor(v_width)
     cleaned: ArrayOrTensor = r - v_height @ (v_height.T @ r @ v_width) @ v_width.T
     return cleaned
 
 
-def _with_axes(image: Any, level: int, wavelet: str, names: tuple[str, ...]) -> tuple[Any, list[Any], list[Any]]:
-    """``image`` and the named matrices of its two axes, all of one kind (numpy float64, or tensors like ``image``)."""
+def remove_low_band_within(
+    residual: NDArray[np.float64],
+    free: NDArray[np.bool_],
+    levels: tuple[int, ...] = (LEVEL,),
+    wavelet: str = WAVELET,
+    tolerance: float = 1.0,
+) -> NDArray[np.float64]:
+    """As :func:`remove_low_band`, for a residual that must be zero outside ``free``.
+
+    Zeroing the cleaned residual there would move the low band again. The least change that puts back the coarsest
+    level is found by conjugate gradients on its few coefficients; finer levels are kept but near the rim of ``free``.
+
+    Parameters
+    ----------
+    residual : (rows, columns) array
+    free : (rows, columns) bool array
+        Pixels that may change.
+    tolerance : float
+        Largest coefficient of the coarsest low band that may remain; 1 moves no pixel of that band by 0.1.
+
+    Returns
+    -------
+    (rows, columns) float64 array, zero outside ``free``.
+    """
+    cleaned = np.where(free, remove_low_band(np.where(free, residual, 0.0), levels, wavelet), 0.0)
+    v_height, v_width = (kept_basis(n, (max(levels),), wavelet) for n in residual.shape)
+
+    def spread(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(free, v_height @ coefficients @ v_width.T, 0.0)
+
+    left = v_height.T @ cleaned @ v_width
+    solution, direction = np.zeros_like(left), left.copy()
+    for _ in range(left.size):
+        if np.abs(left).max() < tolerance:
+            break
+        image = v_height.T @ spread(direction) @ v_width
+        step = np.sum(left**2) / np.sum(direction * image)
+        solution += step * direction
+        fresh = left - step * image
+        direction = fresh + np.sum(fresh**2) / np.sum(left**2) * direction
+        left = fresh
+    return cleaned - spread(solution)
+
+
+@lru_cache(maxsize=64)
+def kept_basis(length: int, levels: tuple[int, ...], wavelet: str = WAVELET) -> NDArray[np.float64]:
+    """(length, rank) orthonormal basis of what the low-passes of ``levels`` see of an axis."""
+    rows = np.concatenate([axis_low_pass(length, level, wavelet).row_space for level in levels], axis=1)
+    basis, strength, _ = np.linalg.svd(rows, full_matrices=False)
+    return np.ascontiguousarray(basis[:, strength > 1e-6 * strength[0]])
+
+
+def _with_axes(image: Any, level: int, wavelet: str) -> tuple[Any, list[Any], list[Any]]:
+    """``image`` and D and R of its two axes, all of one kind (numpy float64, or tensors like ``image``)."""
     axes = [axis_low_pass(int(n), level, wavelet) for n in image.shape[-2:]]
-    matrices = [[getattr(axis, name) for name in names] for axis in axes]
+    matrices = [[axis.analysis, axis.synthesis] for axis in axes]
     if isinstance(image, np.ndarray):
         return image.astype(np.float64, copy=False), matrices[0], matrices[1]
     height, width = ([image.new_tensor(m) for m in axis] for axis in matrices)

@@ -108,7 +108,7 @@ def _unchanged(image: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: a table a scan, a line a method in the order they came; means over the slices, of the time the median."""
+    """Markdown: a table a scan, a line a method as they came. Means over the slices; of the time, the median."""
     order = list(dict.fromkeys(row.method for row in rows))
     parts = []
     for scan, group in groupby(sorted(rows, key=lambda row: row.scan), key=lambda row: row.scan):
@@ -186,7 +186,7 @@ def _bare_network(weights: Path, name: str, arguments: dict[str, Any]) -> Callab
     torch.set_num_threads(1)
     network = build_network(name, arguments)
     network.load_state_dict(load_file(weights))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(high: FloatArray) -> FloatArray:
         with torch.inference_mode():

@@ -29,6 +29,8 @@ class Card:
         HU per network unit.
     wavelet_level : int
         Of the db3 split whose high band the network sees.
+    kept_level : int
+        Of the finest db3 low band that the result keeps, beside that of the split (3: what is coarser than 8 pixels).
     multiple_of, halo : int
         Input sides must be multiples of the one; the other is the context in pixels that makes a tile exact.
     modality : str
@@ -51,6 +53,7 @@ class Card:
     arguments: dict[str, Any]
     unit_hu: float
     wavelet_level: int
+    kept_level: int
     multiple_of: int
     halo: int
     modality: str
@@ -60,6 +63,11 @@ class Card:
     sha256: dict[str, str]
     path: Path
     text: dict[str, Any]
+
+    @property
+    def kept_levels(self) -> tuple[int, ...]:
+        """Levels of the low bands that the result keeps."""
+        return tuple(sorted({self.wavelet_level, self.kept_level}))
 
     def file(self, suffix: str) -> Path:
         """The weights in one form (``safetensors`` or ``onnx``), checked against the card.
@@ -104,6 +112,7 @@ def read_card(path: Path) -> Card:
             arguments=dict(text["architecture"]["arguments"]),
             unit_hu=float(text["input"]["unit_hu"]),
             wavelet_level=int(text["input"]["wavelet_level"]),
+            kept_level=int(text["input"]["kept_level"]),
             multiple_of=int(text["input"]["multiple_of"]),
             halo=int(text["input"]["halo"]),
             modality=str(trained_for["modality"]),

@@ -22,16 +22,16 @@ Float32Array = NDArray[np.float32]
 WATER_ATTENUATION = 0.0192  # per mm, about 70 keV
 SUB_RAYS = 2  # across a detector cell
 SUB_SLICES = 3  # across the slice thickness
-UPSAMPLING = 4  # of the filtered views, after which the nearest sample serves as interpolation
+UPSAMPLING = 8  # of the filtered views, after which the nearest sample serves as interpolation
 RAYS_AT_ONCE = 1 << 18  # keeps the work arrays in the processor's cache
 PIXELS_AT_ONCE = 2048
 VIEWS_AT_ONCE = 16
 THREADS = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ellipsoid:
-    """A solid ellipsoid.
+    """A solid ellipsoid; equal only to itself, which makes sets of many of them quick.
 
     Attributes
     ----------
@@ -92,11 +92,13 @@ def line_integrals(bodies: Bodies, views: int, detectors: int, pitch: float, sli
     """
     sinogram = np.zeros((views, detectors, slices), np.float32)
     for body, density in bodies.items():
-        _add_body(sinogram, sorted(body, key=lambda part: part.semi_axes), density, pitch, thickness)
+        _add_body(sinogram, sorted(body, key=lambda part: (part.semi_axes, part.centre)), density, pitch, thickness)
     return sinogram
 
 
-def ellipsoid_chord(part: Ellipsoid, cosine: FloatArray, sine: FloatArray, s: FloatArray, z: FloatArray) -> tuple[Float32Array, Float32Array]:
+def ellipsoid_chord(
+    part: Ellipsoid, cosine: FloatArray, sine: FloatArray, s: FloatArray, z: FloatArray
+) -> tuple[Float32Array, Float32Array]:
     """Where rays enter and leave an ellipsoid.
 
     Parameters
@@ -147,12 +149,13 @@ def _add_body(sinogram: Float32Array, parts: list[Ellipsoid], density: float, pi
     if first_z >= last_z:
         return
     z = _positions(np.arange(first_z * SUB_SLICES, last_z * SUB_SLICES), SUB_SLICES, slices, thickness)
-    # The smallest ellipsoid bounds the shadow.
-    spread, centre = parts[0].spread, parts[0].centre
-    middle = centre[0] * cosine + centre[1] * sine
-    half = np.sqrt(spread[0, 0] * cosine**2 + 2 * spread[0, 1] * cosine * sine + spread[1, 1] * sine**2)
-    width = min(int(np.ceil(2 * half.max() / pitch)) + 2, detectors)
-    first = np.floor((middle - half) / pitch + detectors / 2).astype(int)
+    shadows = [_shadow(part, cosine, sine) for part in parts]
+    low = np.max([middle - half for middle, half in shadows], axis=0)
+    high = np.min([middle + half for middle, half in shadows], axis=0)
+    if np.any(high <= low):
+        return
+    width = min(int(np.ceil((high - low).max() / pitch)) + 1, detectors)
+    first = np.floor(low / pitch + detectors / 2).astype(int)
     first = np.clip(first, 0, detectors - width)
     at_once = max(1, RAYS_AT_ONCE // (width * SUB_RAYS * len(z)))
     for start in range(0, views, at_once):
@@ -160,13 +163,24 @@ def _add_body(sinogram: Float32Array, parts: list[Ellipsoid], density: float, pi
         rays = first[v, None] * SUB_RAYS + np.arange(width * SUB_RAYS)
         s = _positions(rays, SUB_RAYS, detectors, pitch)
         length = _overlap(parts, cosine[v], sine[v], s, z)
-        cells = length.reshape(len(length), width, SUB_RAYS, last_z - first_z, SUB_SLICES).sum(axis=(2, 4))
+        # Sums of strided views: numpy's own sum over short axes is several times slower.
+        cells = sum(length[:, k::SUB_RAYS] for k in range(1, SUB_RAYS)) + length[:, ::SUB_RAYS]
+        cells = sum(cells[:, :, k::SUB_SLICES] for k in range(1, SUB_SLICES)) + cells[:, :, ::SUB_SLICES]
         cells *= np.float32(density / (SUB_RAYS * SUB_SLICES))
         at = first[v, None] + np.arange(width)
         sinogram[np.arange(v.start, v.stop)[:, None], at, first_z:last_z] += cells
 
 
-def _overlap(parts: list[Ellipsoid], cosine: FloatArray, sine: FloatArray, s: FloatArray, z: FloatArray) -> Float32Array:
+def _shadow(part: Ellipsoid, cosine: FloatArray, sine: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Middle and half-width of an ellipsoid's shadow in each view, mm."""
+    spread = part.spread
+    half = np.sqrt(spread[0, 0] * cosine**2 + 2 * spread[0, 1] * cosine * sine + spread[1, 1] * sine**2)
+    return part.centre[0] * cosine + part.centre[1] * sine, half
+
+
+def _overlap(
+    parts: list[Ellipsoid], cosine: FloatArray, sine: FloatArray, s: FloatArray, z: FloatArray
+) -> Float32Array:
     """Length of each ray inside all of the ellipsoids."""
     middle, half = ellipsoid_chord(parts[0], cosine, sine, s, z)
     if len(parts) == 1:
@@ -219,7 +233,7 @@ def add_photon_noise(sinogram: Float32Array, photons: float, electronic: float,
 
 
 def filtered_back_projection(sinogram: Float32Array, size: int, pixel: float, pitch: float,
-                             flat_to: float = 0.5) -> Float32Array:  # fmt: skip
+                             flat_to: float = 0.6) -> Float32Array:  # fmt: skip
     """Reconstruct slices.
 
     Parameters

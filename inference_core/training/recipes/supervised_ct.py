@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inference_core.denoiser.wavelet import split
+from inference_core.denoiser.wavelet import remove_low_band, split
 from inference_core.image.reading import read_volume
 from inference_core.models.networks.unshuffle_cnn import UnshuffleCnn
 from inference_core.simulation.inserted_noise import NoisePower, draw_noise, measure_noise_power
@@ -43,7 +43,7 @@ class SupervisedCtConfig:
     leave_out: str = ""
     """Files whose name starts with this are not opened (leave-one-patient-out)."""
     seed: int = 0
-    steps: int = 60_000
+    steps: int = 45_000
     batch: int = 4
     crop: int = 96
     """Pixels a side."""
@@ -64,6 +64,8 @@ class SupervisedCtConfig:
     unit_hu: float = 100.0
     level: int = 6
     """Of the wavelet split."""
+    kept_level: int = 3
+    """Of the finest low band that the pipeline keeps."""
 
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -91,9 +93,9 @@ def train(config: SupervisedCtConfig) -> UnshuffleCnn:
     curve: list[tuple[int, float]] = []
     running, started = 0.0, time.process_time()
     for step, (noisy, target) in zip(range(1, config.steps + 1), batches(pairs, config, rng), strict=False):
-        residual = network(noisy / config.unit_hu)
-        residual = residual - residual.mean(dim=(2, 3), keepdim=True)  # a constant belongs to the low band
-        loss = F.l1_loss(residual, target / config.unit_hu)
+        error = network(noisy / config.unit_hu) - target / config.unit_hu
+        kept = remove_low_band(error, (config.kept_level, config.level))  # what the pipeline lets through
+        loss = kept.abs().mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

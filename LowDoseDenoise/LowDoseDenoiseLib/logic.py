@@ -1,0 +1,182 @@
+"""What the module does, without its panel: also for scripts and batches.
+
+    logic = slicer.util.getModuleLogic("LowDoseDenoise")
+    denoised = logic.denoise(slicer.util.getNode("CT"))
+"""
+
+import shutil
+import sys
+from concurrent.futures import Future
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from inference_core.errors import Cancelled, UserError
+from inference_core.image.volume import check_orthogonal
+from inference_core.measurement.noise import noise_level
+from inference_core.models.registry import list_models, suggest_denoiser
+
+from .background import inBackground
+from .geometry import indexToLps
+from .parameters import LowDoseDenoiseParameterNode
+from .run import DenoiseRun
+
+
+class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
+    """Starts runs, one at a time, and answers for the volumes they are given.
+
+    Attributes
+    ----------
+    run : DenoiseRun or None
+        The last run; whoever starts one calls ``run.poll()`` until it no longer runs.
+    """
+
+    def __init__(self) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.run: DenoiseRun | None = None
+
+    def getParameterNode(self) -> LowDoseDenoiseParameterNode:
+        """The module's parameters in this scene."""
+        return LowDoseDenoiseParameterNode(super().getParameterNode())
+
+    def models(self) -> list:
+        """Cards of the models that denoise CT."""
+        return list_models("denoise-ct")
+
+    def suggest(self, inputVolume) -> Future:
+        """The model that fits a volume, and why, as (id, reason); measured on a background thread."""
+        checkVolumes(inputVolume, None)
+        return inBackground(_suggest, slicer.util.arrayFromVolume(inputVolume), *dicomValues(inputVolume))
+
+    def start(
+        self, inputVolume, outputVolume=None, model=None, strength=1.0, engine="auto", device="auto"
+    ) -> DenoiseRun:
+        """Begin to denoise.
+
+        Parameters
+        ----------
+        inputVolume : vtkMRMLScalarVolumeNode
+            A CT in HU; it is not changed.
+        outputVolume : vtkMRMLScalarVolumeNode, optional
+            Default: a new one, named "<input> denoised".
+        model : str, optional
+            Id; default: the one that fits.
+        strength : float
+            0 to 1.
+        engine, device : str
+            As :func:`inference_core.models.engines.open_engine` takes them.
+
+        Raises
+        ------
+        UserError
+            With a remedy, where that cannot be done; what only the voxels tell, the run's ``error`` says later.
+        """
+        if self.run and self.run.running:
+            raise UserError("busy", _("A volume is being denoised."), _("Wait for it, or cancel it."))
+        checkVolumes(inputVolume, outputVolume)
+        modality, kernel = dicomValues(inputVolume)
+        job = {
+            "job": "denoise", "model": model or None, "strength": strength, "engine": engine, "device": device,
+            "modality": modality, "kernel": kernel,
+        }  # fmt: skip
+        self.run = DenoiseRun(inputVolume, outputVolume, job, pythonExecutable(), _sequenceWarning(inputVolume))
+        return self.run
+
+    def denoise(self, inputVolume, outputVolume=None, **options):
+        """Denoise and wait, for scripts and batches; arguments as for :meth:`start`.
+
+        Returns
+        -------
+        vtkMRMLScalarVolumeNode
+
+        Raises
+        ------
+        UserError
+        Cancelled
+            Where a volume was deleted meanwhile.
+        """
+        run = self.start(inputVolume, outputVolume, **options)
+        while run.running:
+            run.poll()
+        if run.error:
+            raise run.error
+        if run.report is None:
+            raise Cancelled
+        return run.outputVolume
+
+    def stop(self) -> None:
+        """End what runs, at once, and leave nothing of it."""
+        if self.run and self.run.running:
+            self.run.stop()
+
+
+def checkVolumes(inputVolume, outputVolume) -> None:
+    """Refuse what can be seen to be no CT, or no place for the result, before anything is done.
+
+    Raises
+    ------
+    UserError
+        ``no-input``, ``label-map``, ``not-scalar``, ``empty``, ``sheared-geometry``, ``same-volume`` or ``not-scalar``.
+    """
+    if inputVolume is None:
+        raise UserError("no-input", _("No input volume is selected."), _("Load a CT and select it as input volume."))
+    name = inputVolume.GetName()
+    if inputVolume.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise UserError(
+            "label-map", _("{name} is a label map.").format(name=name), _("Select the CT it was drawn on.")
+        )
+    image = inputVolume.GetImageData() if inputVolume.IsA("vtkMRMLScalarVolumeNode") else None
+    if not inputVolume.IsA("vtkMRMLScalarVolumeNode") or (image and image.GetNumberOfScalarComponents() > 1):
+        raise UserError(
+            "not-scalar",
+            _("{name} holds several values per voxel.").format(name=name),
+            _("Extract one scalar volume from it (Vector to Scalar Volume module)."),
+        )
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        raise UserError("empty", _("{name} has no voxels.").format(name=name), _("Load it again."))
+    axes = indexToLps(inputVolume)[:3, :3] / inputVolume.GetSpacing()
+    check_orthogonal(tuple(axes.ravel()), name)
+    if outputVolume is inputVolume:
+        raise UserError(
+            "same-volume",
+            _("The output would replace the input."),
+            _("Select another output volume; the original is never changed."),
+        )
+    if outputVolume is not None and outputVolume.GetClassName() != "vtkMRMLScalarVolumeNode":
+        raise UserError(
+            "not-scalar",
+            _("{name} is no scalar volume.").format(name=outputVolume.GetName()),
+            _("Select another output volume."),
+        )
+
+
+def dicomValues(volume) -> tuple[str | None, str | None]:
+    """DICOM modality and convolution kernel, where Slicer knows them."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(volume) if hierarchy else 0
+    modality = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
+    kernel = ""
+    instances = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if instances and database and database.isOpen:
+        modality = modality or database.instanceValue(instances[0], "0008,0060")
+        kernel = database.instanceValue(instances[0], "0018,1210")
+    return modality or None, kernel or None
+
+
+def pythonExecutable() -> str:
+    """The interpreter for the worker: in the application PythonSlicer, which Slicer puts on the path."""
+    return shutil.which("PythonSlicer") or sys.executable
+
+
+def _suggest(voxels, modality: str | None, kernel: str | None) -> tuple[str, str]:
+    card, reason = suggest_denoiser(modality, kernel, noise_level(voxels))
+    return card.id, reason
+
+
+def _sequenceWarning(volume) -> list[str]:
+    sequences = getattr(slicer.modules, "sequences", None)
+    if not sequences or not sequences.logic().GetFirstBrowserNodeForProxyNode(volume):
+        return []
+    return [_("{name} shows one time point of a sequence; only that one is denoised.").format(name=volume.GetName())]

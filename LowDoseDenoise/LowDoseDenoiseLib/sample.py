@@ -1,0 +1,72 @@
+"""The temporal-bone sample in the Sample Data module: made on the spot, without network and without a patient."""
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from inference_core.client import PACKAGE_PARENT
+
+from .logic import pythonExecutable
+
+CATEGORY = "FaithfulImaging"
+NAME = "TemporalBone"
+MAKE = (
+    "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+    "from inference_core.simulation.temporal_bone import temporal_bone, write_sample;"
+    "write_sample(temporal_bone(), Path(sys.argv[2]))"
+)
+
+
+def registerTemporalBone(iconsFolder: Path) -> None:
+    """Add the sample to the Sample Data module."""
+    import SampleData
+
+    logic = SampleData.SampleDataLogic
+    if hasattr(logic, "registerCustomSampleDataCategory"):  # Slicer 5.12
+        logic.registerCustomSampleDataCategory(CATEGORY, title=_("Faithful Imaging"))
+    logic.registerCustomSampleDataSource(
+        category=CATEGORY,
+        sampleName=NAME,
+        thumbnailFileName=str(iconsFolder / f"{NAME}.png"),
+        uris="",  # nothing is fetched
+        fileNames="",
+        customDownloader=makeTemporalBone,
+    )
+
+
+def makeTemporalBone(source=None) -> list:
+    """Make the sample in a process of its own, and load it; the application stays alive meanwhile.
+
+    Returns
+    -------
+    list of nodes
+        The noisy CT, and the ROIs in it.
+    """
+    before = set(_rois())
+    slicer.util.showStatusMessage(_("Making the temporal-bone sample (up to a minute)..."))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"{NAME}.nrrd")
+        command = [pythonExecutable(), "-c", MAKE, str(PACKAGE_PARENT), str(path)]
+        process = subprocess.Popen(command, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0), env=os.environ)
+        while process.poll() is None:
+            slicer.app.processEvents()
+            time.sleep(0.02)
+        if process.returncode:
+            raise RuntimeError(_("The sample could not be made; the application log says why."))
+        volume = slicer.util.loadVolume(str(path))
+        slicer.util.loadMarkups(str(path.with_name(f"{NAME}_rois.mrk.json")))
+    slicer.util.showStatusMessage("")
+    # Their files are gone; without storage nodes they are saved with the scene.
+    nodes = [volume, *(roi for roi in _rois() if roi not in before)]
+    for node in nodes:
+        node.SetAndObserveStorageNodeID(None)
+    return nodes
+
+
+def _rois() -> list:
+    return list(slicer.util.getNodesByClass("vtkMRMLMarkupsROINode"))

@@ -1,0 +1,265 @@
+"""The module's panel: shows the parameters, starts and cancels runs, shows what came of them."""
+
+import importlib
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+from inference_core.errors import UserError
+
+from .background import giveTurn
+from .install import ensurePackages
+from .logic import LowDoseDenoiseLogic, checkVolumes
+from .parameters import LowDoseDenoiseParameterNode
+from .report import ctNumberText, lowBandText, modelText, noiseText, reportOf
+from .roi_panel import RoiPanel
+
+TICK = 50  # ms between two looks at what runs in the background
+OWN_PACKAGES = ("inference_core", "LowDoseDenoiseLib")
+
+
+class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Uses ScriptedLoadableModuleWidget base class, available at:
+    https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
+    """
+
+    def __init__(self, parent=None) -> None:
+        """Called when the user opens the module the first time and the widget is initialized."""
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)  # needed for parameter node observation
+        self.logic = None
+        self._parameterNode: LowDoseDenoiseParameterNode | None = None
+        self._parameterNodeGuiTag = None
+        self._suggestion: Future | None = None
+        self._suggestedFor = None
+        self._shownReport = ""
+
+    def setup(self) -> None:
+        """Called when the user opens the module the first time and the widget is initialized."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/LowDoseDenoise.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
+        self.logic = LowDoseDenoiseLogic()
+        self.roiPanel = RoiPanel(self.ui)
+        self._fillModels()
+
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        self.ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChanged)
+        self.timer = qt.QTimer()
+        self.timer.setInterval(TICK)
+        self.timer.connect("timeout()", self.onTimer)
+
+        # Make sure parameter node is initialized (needed for module reload)
+        self.initializeParameterNode()
+        self.timer.start()
+
+    def cleanup(self) -> None:
+        """Called when the application closes and the module widget is destroyed."""
+        self.timer.stop()
+        self.logic.stop()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        # Make sure parameter node exists and observed
+        self.initializeParameterNode()
+        self.timer.start()
+
+    def exit(self) -> None:
+        """Called each time the user opens a different module."""
+        # Do not react to parameter node changes (GUI will be updated when the user enters into the module);
+        # a run goes on, and the timer with it.
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """Called just before the scene is closed."""
+        # Parameter node will be reset, do not use it anymore. A run notices by itself that its volumes are gone.
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        """Called just after the scene is closed."""
+        # If this module is shown while the scene is closed then recreate a new parameter node immediately
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onReload(self) -> None:
+        """Reload the module with all that it is made of."""
+        self.cleanup()
+        for name in [name for name in sys.modules if name.split(".")[0] in OWN_PACKAGES]:
+            del sys.modules[name]  # so that each is made anew, whatever imports whatever
+        importlib.invalidate_caches()
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def initializeParameterNode(self) -> None:
+        """Ensure parameter node exists and observed."""
+        self.setParameterNode(self.logic.getParameterNode())
+        # Select default input nodes if nothing is selected yet to save a few clicks for the user
+        if not self._parameterNode.inputVolume:
+            firstVolumeNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if firstVolumeNode:
+                self._parameterNode.inputVolume = firstVolumeNode
+
+    def setParameterNode(self, inputParameterNode: LowDoseDenoiseParameterNode | None) -> None:
+        """
+        Set and observe parameter node.
+        Observation is needed because when the parameter node is changed then the GUI must be updated immediately.
+        """
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self._parameterNodeGuiTag = None
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        self._parameterNode = inputParameterNode
+        if inputParameterNode is None:
+            self._suggestedFor = None
+        self.roiPanel.setParameterNode(inputParameterNode)
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+            self.onParametersModified()
+
+    def onParametersModified(self, caller=None, event=None) -> None:
+        """Show what connectGui does not."""
+        if not self._parameterNode:
+            return
+        ids = self._modelIds
+        model = self._parameterNode.model
+        self.ui.modelComboBox.setCurrentIndex(ids.index(model) if model in ids else 0)
+        if self._parameterNode.inputVolume is not self._suggestedFor:
+            self._suggest()
+        self._showReport()
+        self._checkCanApply()
+
+    def onModelChanged(self, index: int) -> None:
+        """Keep the chosen model with the scene."""
+        if self._parameterNode and index >= 0:
+            self._parameterNode.model = self._modelIds[index]
+
+    def onApplyButton(self) -> None:
+        """Start a run, or cancel the one that runs."""
+        run = self.logic.run
+        if run and run.running:
+            run.cancel()
+            self._showRun()
+            return
+        parameters = self._parameterNode
+        try:
+            ensurePackages(Path(self.resourcePath("requirements.txt")), parameters.engine.value)
+            self.logic.start(
+                parameters.inputVolume, parameters.outputVolume, model=parameters.model, strength=parameters.strength,
+                engine=parameters.engine.value, device=parameters.device.value,
+            )  # fmt: skip
+        except UserError as error:
+            self._tell(error)
+        self._showRun()
+
+    def onTimer(self) -> None:
+        """Look at what runs in the background."""
+        run = self.logic.run
+        if run and run.running:
+            run.poll()
+            self._showRun()
+            if not run.running:
+                self._runEnded()
+        if self._suggestion:
+            self._showSuggestion()
+        if self._parameterNode:
+            self.roiPanel.poll()
+        if not self.parent.isEntered and not (run and run.running):
+            self.timer.stop()
+
+    def _runEnded(self) -> None:
+        run = self.logic.run
+        if run.report:
+            slicer.util.setSliceViewerLayers(background=run.outputVolume)
+            self.logic.getParameterNode().outputVolume = run.outputVolume
+            if self._parameterNode:
+                self._showReport()
+        elif run.error:
+            self._tell(run.error)
+        self._checkCanApply()
+
+    def _showRun(self) -> None:
+        run = self.logic.run
+        if run:
+            self.ui.progressBar.value = int(1000 * run.fraction)
+            self.ui.statusLabel.text = run.status
+        self._checkCanApply()
+
+    def _checkCanApply(self) -> None:
+        button = self.ui.applyButton
+        run = self.logic.run
+        if run and run.running:
+            button.text = _("Cancelling...") if run.cancelling else _("Cancel")
+            button.toolTip = _("Stop; nothing is changed.")
+            button.enabled = not run.cancelling
+            return
+        button.text = _("Apply")
+        button.enabled = self._parameterNode is not None
+        if self._parameterNode:
+            try:
+                checkVolumes(self._parameterNode.inputVolume, self._parameterNode.outputVolume)
+                button.toolTip = _("Denoise the input volume. You can go on working meanwhile.")
+            except UserError as error:
+                button.toolTip = str(error)
+                button.enabled = False
+
+    def _fillModels(self) -> None:
+        cards = self.logic.models()
+        self._modelIds = ["", *(card.id for card in cards)]
+        self.ui.modelComboBox.clear()
+        self.ui.modelComboBox.addItem(_("Automatic"))
+        for card in cards:
+            self.ui.modelComboBox.addItem(f"{card.id}: {card.summary}")
+
+    def _suggest(self) -> None:
+        self._suggestedFor = self._parameterNode.inputVolume
+        self._suggestion = None
+        self.ui.reasonLabel.text = ""
+        if self._suggestedFor:
+            try:
+                self._suggestion = self.logic.suggest(self._suggestedFor)
+                self.ui.reasonLabel.text = _("Measuring the noise...")
+            except UserError as error:
+                self.ui.reasonLabel.text = str(error)
+
+    def _showSuggestion(self) -> None:
+        giveTurn()
+        if not self._suggestion.done():
+            return
+        try:
+            model, reason = self._suggestion.result()
+            self.ui.modelComboBox.setItemText(0, _("Automatic ({model})").format(model=model))
+            self.ui.reasonLabel.text = reason[:1].upper() + reason[1:] + "."
+        except UserError as error:
+            self.ui.reasonLabel.text = error.message
+        self._suggestion = None
+
+    def _showReport(self) -> None:
+        report = reportOf(self._parameterNode.outputVolume)
+        texts = {"noise": noiseText, "ctNumber": ctNumberText, "lowBand": lowBandText, "used": modelText}
+        self.ui.resultHintLabel.visible = report is None
+        self.ui.resultWidget.visible = report is not None
+        for name, text in texts.items():
+            getattr(self.ui, f"{name}ValueLabel").text = text(report) if report else ""
+        moved = bool(report) and not report["ct_number_check"]["passed"]
+        self.ui.ctNumberValueLabel.styleSheet = "color: #c62828" if moved else ""
+        self.ui.warningLabel.text = "\n".join(report["warnings"]) if report else ""
+        self.ui.warningLabel.visible = bool(report and report["warnings"])
+
+    def _tell(self, error: UserError) -> None:
+        """Say what is wrong and what to do, in the panel and in a message."""
+        self.ui.statusLabel.text = str(error)
+        slicer.util.warningDisplay(f"{error.message}\n\n{error.remedy}", windowTitle=_("Low-Dose CT Denoising"))

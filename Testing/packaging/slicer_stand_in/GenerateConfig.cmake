@@ -1,1 +1,0 @@
-# Slicer writes FaithfulImagingConfig.cmake here; nothing of it is installed.

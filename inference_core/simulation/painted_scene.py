@@ -1,0 +1,83 @@
+"""A phantom painted like a picture: each new ellipsoid replaces what was there before.
+
+Line integrals want densities that add up. Painting P over a scene f gives f (1 - P) + density P, so for every body B
+of f the overlap of B and P is taken away again (inclusion and exclusion): exact, whatever overlaps what.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from inference_core.simulation.projection import Ellipsoid, FloatArray
+
+Point = tuple[float, float, float]
+
+
+class Scene:
+    """Ellipsoids painted one over the other, in air.
+
+    Attributes
+    ----------
+    bodies : dict of a set of ellipsoids to a density
+        What :func:`~inference_core.simulation.projection.line_integrals` projects; water is 1, air 0.
+    """
+
+    def __init__(self) -> None:
+        self.bodies: dict[frozenset[Ellipsoid], float] = {}
+
+    def paint(self, hu: float, *parts: Ellipsoid) -> None:
+        """Fill the overlap of ``parts`` with one CT number in HU."""
+        new = _without_redundant(frozenset(parts))
+        changes = {new: 1 + hu / 1000}
+        for body, density in self.bodies.items():
+            if any(_relation(a, b) == "apart" for a in body for b in new):
+                continue
+            both = _without_redundant(body | new)
+            changes[both] = changes.get(both, 0.0) - density
+        for body, change in changes.items():
+            density = self.bodies.pop(body, 0.0) + change
+            if abs(density) > 1e-9:
+                self.bodies[body] = density
+
+    def hu_at(self, points: FloatArray) -> FloatArray:
+        """CT number in HU at points (..., 3) in mm."""
+        density = np.zeros(points.shape[:-1])
+        for body, value in self.bodies.items():
+            density += value * np.all([part.level(points) <= 1 for part in body], axis=0)
+        hu: FloatArray = 1000 * (density - 1)
+        return hu
+
+
+def _without_redundant(parts: frozenset[Ellipsoid]) -> frozenset[Ellipsoid]:
+    """The same overlap without the ellipsoids that contain another one of it."""
+    return frozenset(b for b in parts if not any(a != b and _relation(a, b) == "inside" for a in parts))
+
+
+@lru_cache(maxsize=1 << 20)
+def _relation(a: Ellipsoid, b: Ellipsoid) -> str:
+    """How ``a`` lies to ``b``: ``apart``, ``inside``, or ``other``."""
+    if math.dist(a.centre, b.centre) >= max(a.semi_axes) + max(b.semi_axes):
+        return "apart"
+    surface_of_a = b.level(_surface(a))
+    if surface_of_a.max() <= 1:
+        return "inside"
+    apart = surface_of_a.min() > 1 and a.level(_surface(b)).min() > 1
+    return "apart" if apart and b.level(np.array(a.centre)) > 1 and a.level(np.array(b.centre)) > 1 else "other"
+
+
+@lru_cache(maxsize=4096)
+def _surface(part: Ellipsoid) -> FloatArray:
+    """(n, 3) points all over the surface, mm."""
+    return (_sphere() * part.semi_axes) @ np.reshape(part.axes, (3, 3)).T + part.centre
+
+
+@lru_cache(maxsize=1)
+def _sphere() -> FloatArray:
+    """(n, 3) points spread evenly over the unit sphere (a golden-angle spiral)."""
+    n = 600
+    z = 1 - (2 * np.arange(n) + 1) / n
+    turn = np.arange(n) * np.pi * (3 - np.sqrt(5))
+    return np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], -1)
