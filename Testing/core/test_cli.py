@@ -69,7 +69,7 @@ def test_strength_zero_changes_nothing(scan, ct):
         (["denoise", "CT.nrrd", "out.nrrd", "--strength", "3"], "Choose 0"),
         (["denoise", "CT.nrrd", "out.nrrd", "--device", "cuda:99", "--engine", "onnxruntime"], "torch"),
         (["denoise", "CT.nrrd", "out.nrrd", "--roi", "none.mrk.json"], "none.mrk.json"),
-        (["models", "best"], "ct-sharp"),
+        (["models", "--model", "best"], "ct-sharp"),
     ],
 )
 def test_mistakes_are_answered_with_a_remedy_not_a_traceback(scan, arguments, word):
@@ -84,7 +84,7 @@ def test_models_lists_what_is_there_and_shows_a_card():
     listing = command("models").stdout
     assert "ct-sharp " in listing
     assert "ct-sharp-phantom" in listing
-    assert json.loads(command("models", "ct-sharp").stdout)["id"] == "ct-sharp"
+    assert json.loads(command("models", "--model", "ct-sharp").stdout)["id"] == "ct-sharp"
 
 
 def test_help_and_version():
@@ -93,7 +93,19 @@ def test_help_and_version():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    heavy = ("torch", "onnxruntime", "SimpleITK", "pydicom", "PIL", "pywt", "scipy", "jsonargparse", "vtk", "slicer", "qt")
+    heavy = (
+        "torch",
+        "onnxruntime",
+        "SimpleITK",
+        "pydicom",
+        "PIL",
+        "pywt",
+        "scipy",
+        "jsonargparse",
+        "vtk",
+        "slicer",
+        "qt",
+    )
     code = (
         "import sys, inference_core, inference_core.client, inference_core.image.reading, inference_core.denoiser.pipeline;"
         "import inference_core.models.engines, inference_core.measurement.noise;"

@@ -40,7 +40,7 @@ TRUTH_STD = 25  # HU: what the discrete views leave in a flat region, a tenth of
 
 @pytest.fixture(scope="module")
 def sample() -> TemporalBoneSample:
-    return temporal_bone(seed=0, slices=6)
+    return temporal_bone(seed=0, slices=4)
 
 
 def in_box(volume: Volume, centre: list[float], size: list[float]) -> np.ndarray:
@@ -124,10 +124,10 @@ def test_photon_noise_has_the_spread_of_its_counts() -> None:
 
 def test_the_sample_is_a_low_dose_ct_centred_on_the_head(sample: TemporalBoneSample) -> None:
     for volume in (sample.volume, sample.truth):
-        assert volume.voxels.shape == (6, 384, 384)
+        assert volume.voxels.shape == (4, 384, 384)
         assert volume.voxels.dtype == np.int16
         assert (volume.modality, volume.padding_value) == ("CT", -1024)
-        middle = volume.index_to_lps @ [191.5, 191.5, 2.5, 1]
+        middle = volume.index_to_lps @ [191.5, 191.5, 1.5, 1]
         assert middle[:3] == pytest.approx([0, 0, 0], abs=1e-9)
         assert (volume.voxels[:, [0, 0, -1, -1], [0, -1, 0, -1]] == -1024).all()
         assert -1024 <= volume.voxels.min() <= volume.voxels.max() <= 3071
@@ -143,7 +143,7 @@ def test_each_roi_is_one_tissue(sample: TemporalBoneSample, name: str) -> None:
 
 
 def test_rois_are_one_tissue_on_any_seed() -> None:
-    for seed in range(12):
+    for seed in (1, 2, 3):
         scene, rois, _ = head(seed)
         for roi in rois:
             steps = [np.linspace(-0.5, 0.5, 9) * (length + 1.2) for length in roi.size[:2]]  # and 0.6 mm around it
@@ -178,16 +178,6 @@ def test_details_are_where_they_are_said_to_be(sample: TemporalBoneSample) -> No
         assert abs(seen - detail.background_hu) > 100
 
 
-def test_same_seed_same_files_other_seed_others(tmp_path: Path) -> None:
-    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        (tmp_path / name).mkdir()
-        write_sample(temporal_bone(seed, slices=1), tmp_path / name / "ct.nrrd")
-    for file in ("ct.nrrd", "ct_truth.nrrd", "ct_rois.mrk.json"):
-        a, b, c = ((tmp_path / name / file).read_bytes() for name in "abc")
-        assert a == b
-        assert a != c
-
-
 def test_the_roi_file_fits_the_truth_file(sample: TemporalBoneSample, tmp_path: Path) -> None:
     paths = write_sample(sample, tmp_path / "head.nii.gz")
     assert [path.name for path in paths] == ["head.nii.gz", "head_truth.nii.gz", "head_rois.mrk.json"]
@@ -215,13 +205,17 @@ def test_refuses_what_is_no_volume_file_before_the_work(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_writes_and_names_three_files(
+def test_the_command_writes_the_same_files_for_the_same_seed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(temporal_bone_module, "temporal_bone", partial(temporal_bone, slices=1))  # seconds, not many
-    sample_command("temporal-bone", tmp_path / "head.mha", seed=5)
-    printed = capsys.readouterr().out
-    for name in ("head.mha", "head_truth.mha", "head_rois.mrk.json"):
-        assert (tmp_path / name).is_file()
-        assert name in printed
-    assert np.array_equal(read_volume(tmp_path / "head.mha").voxels, temporal_bone(5, slices=1).volume.voxels)
+    names = ("head.nrrd", "head_truth.nrrd", "head_rois.mrk.json")
+    for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
+        (tmp_path / folder).mkdir()
+        sample_command("temporal-bone", tmp_path / folder / "head.nrrd", seed)
+        printed = capsys.readouterr().out
+        assert all(name in printed for name in names)
+    for name in names:
+        a, b, c = ((tmp_path / folder / name).read_bytes() for folder in "abc")
+        assert a == b
+        assert a != c

@@ -56,9 +56,7 @@ def test_axes_are_slice_row_column(tmp_path):
     sitk.WriteImage(image, tmp_path / "a.nrrd")
     volume = read_volume(tmp_path / "a.nrrd")
     assert (volume.voxels[0, 0, 4], volume.voxels[0, 3, 0], volume.voxels[2, 0, 0]) == (1, 2, 3)
-    np.testing.assert_allclose(
-        volume.index_to_lps @ [4, 3, 2, 1], [*image.TransformIndexToPhysicalPoint((4, 3, 2)), 1]
-    )
+    np.testing.assert_allclose(volume.index_to_lps @ [4, 3, 2, 1], [*image.TransformIndexToPhysicalPoint((4, 3, 2)), 1])
 
 
 def refused(path) -> UserError:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-IN_SLICER = {"slicer", "vtk", "qt", "ctk"}
+IN_SLICER = {"slicer", "vtk", "qt", "ctk", "numpy"}
 OURS = {"inference_core"}
 
 

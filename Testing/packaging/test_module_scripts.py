@@ -58,14 +58,14 @@ def test_names_that_slicer_has_are_no_leak() -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        "import numpy as np",
+        "import onnxruntime as ort",
         "import os, torch.nn",
         "from SimpleITK import ReadImage",
         "try:\n    import pydicom\nexcept ImportError:\n    pydicom = None",
         "try:\n    import os\nexcept ImportError:\n    import pydicom",
         "if True:\n    pass\nelse:\n    import onnxruntime",
-        "class A:\n    import numpy",
-        "with a:\n    from numpy import array",
+        "class A:\n    import torch",
+        "with a:\n    from torch import nn",
     ],
 )
 def test_a_foreign_import_at_file_scope_is_found(script: str) -> None:

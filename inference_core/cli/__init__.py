@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from inference_core import __version__
 from inference_core.errors import Cancelled, UserError
@@ -19,7 +20,13 @@ def main(arguments: list[str] | None = None) -> None:
     from inference_core.cli.models import models
     from inference_core.cli.sample import sample
 
-    commands = {"denoise": denoise, "measure": measure, "sample": sample, "models": models, "demo": demo}
+    commands: dict[str, Any] = {
+        "denoise": denoise,
+        "measure": measure,
+        "sample": sample,
+        "models": models,
+        "demo": demo,
+    }
     spelt = spell_for_jsonargparse(sys.argv[1:] if arguments is None else arguments)
     try:
         auto_cli(

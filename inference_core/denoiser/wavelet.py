@@ -139,11 +139,12 @@ def remove_low_band(
     -------
     As :func:`low_band`.
     """
-    v_height, v_width = (kept_basis(int(n), levels, wavelet) for n in residual.shape[-2:])
+    bases: list[Any] = [kept_basis(int(n), levels, wavelet) for n in residual.shape[-2:]]
     if isinstance(residual, np.ndarray):
         r: Any = residual.astype(np.float64, copy=False)
     else:
-        r, v_height, v_width = residual, residual.new_tensor(v_height), residual.new_tensor(v_width)
+        r, bases = residual, [residual.new_tensor(basis) for basis in bases]
+    v_height, v_width = bases
     cleaned: ArrayOrTensor = r - v_height @ (v_height.T @ r @ v_width) @ v_width.T
     return cleaned
 

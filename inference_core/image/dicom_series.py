@@ -177,7 +177,7 @@ def _check_each(slices: list[Slice]) -> None:
             raise UserError(
                 "incomplete-header",
                 f"{file.name} lacks {', '.join(missing)}.",
-                "Its values cannot be placed or read as Hounsfield units; export the series again.",
+                "Its values cannot be placed or read as HU; export the series again.",
             )
         rescale_type = header.get("RescaleType") or "HU"
         if str(rescale_type).upper() not in ("HU", "US"):

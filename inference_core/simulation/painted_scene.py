@@ -32,11 +32,11 @@ class Scene:
         """Fill the overlap of ``parts`` with one CT number in HU."""
         new = _without_redundant(frozenset(parts))
         changes = {new: 1 + hu / 1000}
-        for body, density in self.bodies.items():
+        for body in self._near(*_ball(new)):
             if any(_relation(a, b) == "apart" for a in body for b in new):
                 continue
             both = _without_redundant(body | new)
-            changes[both] = changes.get(both, 0.0) - density
+            changes[both] = changes.get(both, 0.0) - self.bodies[body]
         for body, change in changes.items():
             density = self.bodies.pop(body, 0.0) + change
             if abs(density) > 1e-9:
@@ -45,10 +45,24 @@ class Scene:
     def hu_at(self, points: FloatArray) -> FloatArray:
         """CT number in HU at points (..., 3) in mm."""
         density = np.zeros(points.shape[:-1])
-        for body, value in self.bodies.items():
-            density += value * np.all([part.level(points) <= 1 for part in body], axis=0)
+        middle = points.reshape(-1, 3).mean(axis=0)
+        reach = np.linalg.norm(points - middle, axis=-1).max()
+        for body in self._near((float(middle[0]), float(middle[1]), float(middle[2])), float(reach)):
+            density += self.bodies[body] * np.all([part.level(points) <= 1 for part in body], axis=0)
         hu: FloatArray = 1000 * (density - 1)
         return hu
+
+    def _near(self, centre: Point, radius: float) -> list[frozenset[Ellipsoid]]:
+        """Bodies that may reach into a ball."""
+        balls = ((body, *_ball(body)) for body in self.bodies)
+        return [body for body, middle, reach in balls if math.dist(middle, centre) < reach + radius]
+
+
+@lru_cache(maxsize=1 << 16)
+def _ball(body: frozenset[Ellipsoid]) -> tuple[Point, float]:
+    """Centre and radius of a ball around a body."""
+    smallest = min(body, key=lambda part: (max(part.semi_axes), part.centre))
+    return smallest.centre, max(smallest.semi_axes)
 
 
 def _without_redundant(parts: frozenset[Ellipsoid]) -> frozenset[Ellipsoid]:

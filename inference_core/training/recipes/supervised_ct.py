@@ -2,8 +2,8 @@
 
 Input: full-dose slices (DICOM or volume files), no low-dose scan. Each slice gets many draws of noise of random
 strength and direction (:mod:`inference_core.simulation.inserted_noise`); half of the draws are blurred, slice and
-noise alike, to stand for smoother reconstruction kernels. The network sees the wavelet high band and is trained, by L1 on crops,
-to give the residual that leads back to the full-dose slice. Validation is by patient, elsewhere
+noise alike, to stand for smoother reconstruction kernels. The network sees the wavelet high band and is trained, by L1
+on crops, to give the residual that leads back to the full-dose slice. Validation is by patient, elsewhere
 (:mod:`inference_core.evaluation.paired_ct`); nothing is selected on it: the last weights are the result.
 
     python -m inference_core.training.recipes.supervised_ct --slices FOLDER --out ct-sharp.safetensors
@@ -97,7 +97,7 @@ def train(config: SupervisedCtConfig) -> UnshuffleCnn:
         kept = remove_low_band(error, (config.kept_level, config.level))  # what the pipeline lets through
         loss = kept.abs().mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()

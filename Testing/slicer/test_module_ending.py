@@ -1,0 +1,106 @@
+"""However a run ends before its time, it leaves no process, no folder and no exception (the slicer fixture looks)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+
+import pytest
+from module_helpers import polled, until
+
+from inference_core.scratch import process_alive
+
+
+@pytest.fixture
+def working(logic, ct):
+    """A run whose worker has begun to denoise, and its process."""
+    run = logic.start(ct(shape=(120, 512, 512), noise=40))
+    until(lambda: polled(run) or run.fraction > 0)
+    assert run.running
+    pid = run._worker.pid
+    assert process_alive(pid)
+    return run, pid
+
+
+def check_gone(run, pid, begun) -> None:
+    until(lambda: polled(run))
+    assert time.monotonic() - begun < 2
+    assert not process_alive(pid)
+    assert run.error is None
+    assert run.report is None
+    assert "Cancelled" in run.status
+
+
+def test_cancel(slicer, working):
+    begun = time.monotonic()
+    working[0].cancel()
+    check_gone(*working, begun)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
+
+
+def test_input_deleted(slicer, working):
+    begun = time.monotonic()
+    slicer.mrmlScene.RemoveNode(working[0].inputVolume)
+    check_gone(*working, begun)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
+
+
+def test_scene_closed(slicer, working):
+    begun = time.monotonic()
+    slicer.mrmlScene.Clear(False)
+    check_gone(*working, begun)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
+
+
+def test_output_deleted(slicer, logic, ct):
+    output = ct(shape=(2, 16, 16), name="output")
+    run = logic.start(ct(shape=(120, 512, 512), noise=40), output)
+    until(lambda: polled(run) or run.fraction > 0)
+    pid, begun = run._worker.pid, time.monotonic()
+    slicer.mrmlScene.RemoveNode(output)
+    check_gone(run, pid, begun)
+
+
+def test_application_goes_away(logic, working):
+    run, pid = working
+    begun = time.monotonic()
+    logic.stop()
+    assert time.monotonic() - begun < 2
+    assert not process_alive(pid)
+    assert not run.running
+
+
+def test_cancel_before_the_worker_is_there(logic, ct):
+    run = logic.start(ct())
+    begun = time.monotonic()
+    run.cancel()
+    until(lambda: polled(run))
+    assert time.monotonic() - begun < 2.5
+    assert run.report is None
+
+
+def test_worker_killed_from_outside(slicer, logic, working):
+    run, pid = working
+    os.kill(pid, 9)
+    until(lambda: polled(run))
+    assert run.error.code == "worker-died"
+    assert run.error.remedy in run.status
+    assert logic.run is run
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="usleep")
+def test_run_ends_although_the_event_loop_keeps_pythons_lock(logic, ct):
+    """As in Slicer, whose event loop waits with the lock held: the threads live on what poll gives them."""
+    wait = ctypes.PyDLL(None).usleep  # a PyDLL call does not release the lock
+    run = logic.start(ct(shape=(16, 256, 256)))
+
+    def ended() -> bool:
+        wait(50_000)
+        return polled(run)
+
+    begun = time.monotonic()
+    until(ended)
+    assert run.report
+    assert time.monotonic() - begun < 20

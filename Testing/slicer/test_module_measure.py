@@ -1,0 +1,220 @@
+"""ROI statistics equal numpy's on the voxels whose centres, in world coordinates, lie in the ROI."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import vtk
+from module_helpers import OBLIQUE, turn
+
+
+def vtk_matrix(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
+    result = vtk.vtkMatrix4x4()
+    result.DeepCopy(np.asarray(matrix, float).ravel())
+    return result
+
+
+def affine(rotation: np.ndarray, shift=(0, 0, 0)) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation, shift
+    return matrix
+
+
+def put_under(slicer, node, *matrices) -> None:
+    """Put a node under a chain of linear transforms, the innermost first."""
+    child = node
+    for matrix in matrices:
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        transform.SetMatrixTransformToParent(vtk_matrix(matrix))
+        child.SetAndObserveTransformNodeID(transform.GetID())
+        child = transform
+
+
+def add_roi(slicer, center, size, rotation=None, name="ROI"):
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    roi.CreateDefaultDisplayNodes()
+    roi.SetSize(*size)
+    roi.SetAndObserveObjectToNodeMatrix(vtk_matrix(affine(np.eye(3) if rotation is None else rotation, center)))
+    return roi
+
+
+def centres(volume_matrix: np.ndarray, shape) -> np.ndarray:
+    """World coordinates of all voxel centres, (slices, rows, columns, 3)."""
+    k, j, i = np.indices(shape)
+    return np.stack([i, j, k, np.ones(shape)], axis=-1) @ volume_matrix.T[:, :3]
+
+
+RIGID = affine(turn(1, 33) @ turn(2, 71), (5, -8, 13))
+OTHER = affine(turn(0, -20), (-3, 4, 2.5))
+SCALED = affine(turn(2, 10) @ np.diag([1.5, 1.5, 1.5]), (1, 2, 3))
+
+
+@pytest.mark.parametrize("shape", ["box", "ellipsoid"])
+@pytest.mark.parametrize("volume_under", [[], [RIGID], [OTHER, RIGID], [SCALED]])
+@pytest.mark.parametrize("roi_under", [[], [RIGID], [RIGID, OTHER]])
+def test_statistics_equal_numpys(slicer, ct, shape, volume_under, roi_under):
+    from LowDoseDenoiseLib.measure import measure
+
+    before = ct("float32", (6, 40, 44), name="before")
+    after = ct("float32", (6, 40, 44), noise=20, name="after")
+    put_under(slicer, before, *volume_under)
+    after.SetAndObserveTransformNodeID(before.GetTransformNodeID())
+    to_world = OBLIQUE
+    for matrix in volume_under:
+        to_world = matrix @ to_world
+    points = centres(to_world, (6, 40, 44))
+
+    # A turned ROI about the middle of the volume, wherever its own transforms put that.
+    roi_to_world = np.eye(4)
+    for matrix in roi_under:
+        roi_to_world = matrix @ roi_to_world
+    middle = np.linalg.inv(roi_to_world) @ np.append(points.reshape(-1, 3).mean(axis=0), 1)
+    own, size = turn(0, 17) @ turn(1, -9), np.array([13.3, 9.1, 7.7])
+    roi = add_roi(slicer, middle[:3], size, own)
+    put_under(slicer, roi, *roi_under)
+
+    offset = (points - roi_to_world[:3] @ middle) @ (roi_to_world[:3, :3] @ own)  # along the ROI's axes
+    halves = offset / (size / 2)
+    inside = (np.abs(halves) <= 1).all(axis=-1) if shape == "box" else (halves**2).sum(axis=-1) <= 1
+    assert inside.sum() > 30
+
+    (row,) = measure(before, after, [roi], shape).result(timeout=30)
+    assert row.voxels == inside.sum()
+    for volume, mean, std in ((before, row.meanBefore, row.stdBefore), (after, row.meanAfter, row.stdAfter)):
+        values = slicer.util.arrayFromVolume(volume)[inside].astype(np.float64)
+        assert mean == pytest.approx(values.mean(), abs=1e-9)
+        assert std == pytest.approx(values.std(), abs=1e-9)
+
+
+def test_roi_under_scaling_is_the_box_that_slicer_shows(slicer, ct):
+    from LowDoseDenoiseLib.measure import measure
+
+    volume = ct(shape=(10, 40, 40), ijkToRas=np.eye(4))
+    roi = add_roi(slicer, (10.25, 10.25, 2.25), (6, 6, 2))
+    put_under(slicer, roi, affine(np.diag([2.0, 2.0, 2.0])))
+    bounds = np.zeros(6)
+    roi.GetRASBounds(bounds)
+    points = centres(np.eye(4), (10, 40, 40))
+    inside = ((points >= bounds[::2]) & (points <= bounds[1::2])).all(axis=-1)
+    (row,) = measure(volume, None, [roi], "box").result(timeout=30)
+    assert row.voxels == inside.sum() == 12 * 12 * 4
+    assert row.meanAfter is None
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "float64"])
+def test_every_voxel_type_is_measured(slicer, ct, dtype):
+    from LowDoseDenoiseLib.measure import measure
+
+    volume = ct(ijkToRas=np.eye(4))
+    voxels = (slicer.util.arrayFromVolume(volume) + 2000).astype(dtype)
+    slicer.util.updateVolumeFromArray(volume, voxels)
+    roi = add_roi(slicer, (30, 30, 1.5), (9, 9, 9))
+    (row,) = measure(volume, None, [roi], "box").result(timeout=30)
+    part = voxels[:, 26:35, 26:35].astype(np.float64)
+    assert row.voxels == part.size
+    assert (row.meanBefore, row.stdBefore) == pytest.approx((part.mean(), part.std()), abs=1e-9)
+
+
+def test_output_on_another_grid_is_not_compared(slicer, ct):
+    from LowDoseDenoiseLib.measure import measure
+
+    volume, other = ct(), ct(ijkToRas=np.eye(4), name="other")
+    roi = add_roi(slicer, OBLIQUE[:3, 3] + OBLIQUE[:3, :3] @ [30, 30, 2], (9, 9, 9))
+    (row,) = measure(volume, other, [roi], "box").result(timeout=30)
+    assert row.voxels > 0
+    assert row.meanAfter is None
+
+
+def test_roi_outside_has_no_numbers(slicer, ct):
+    from LowDoseDenoiseLib.measure import measure
+
+    (row,) = measure(ct(), None, [add_roi(slicer, (1e4, 0, 0), (9, 9, 9))], "ellipsoid").result(timeout=30)
+    assert (row.voxels, row.meanBefore, row.stdBefore) == (0, None, None)
+
+
+@pytest.mark.parametrize("which", ["volume", "roi"])
+def test_nonlinear_transform_is_refused_with_a_remedy(slicer, ct, which):
+    from LowDoseDenoiseLib.measure import measure
+
+    from inference_core.errors import UserError
+
+    nodes = {"volume": ct(), "roi": add_roi(slicer, (0, 0, 0), (9, 9, 9))}
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
+    spline = vtk.vtkThinPlateSplineTransform()
+    spline.SetSourceLandmarks(points((0, 0, 0), (9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 9)))
+    spline.SetTargetLandmarks(points((0, 0, 0), (9, 1, 0), (0, 9, 2), (1, 0, 9), (7, 9, 9)))
+    transform.SetAndObserveTransformToParent(spline)
+    nodes[which].SetAndObserveTransformNodeID(transform.GetID())
+    with pytest.raises(UserError, match="nonlinear") as refused:
+        measure(nodes["volume"], None, [nodes["roi"]], "box")
+    assert "Harden" in refused.value.remedy
+
+
+def points(*where) -> vtk.vtkPoints:
+    result = vtk.vtkPoints()
+    for point in where:
+        result.InsertNextPoint(point)
+    return result
+
+
+def test_chosen_roi_or_every_visible_one(slicer, logic):
+    from LowDoseDenoiseLib.measure import roisToMeasure
+
+    parameters = logic.getParameterNode()
+    one, hidden = (add_roi(slicer, (0, 0, 0), (2, 2, 2), name=name) for name in ("one", "hidden"))
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "being placed")
+    hidden.SetDisplayVisibility(False)
+    assert roisToMeasure(parameters) == [one]
+    parameters.roi = hidden
+    assert roisToMeasure(parameters) == [hidden]
+
+
+def test_state_changes_with_all_that_the_numbers_depend_on(slicer, logic, ct):
+    from LowDoseDenoiseLib.measure import stateOf
+    from LowDoseDenoiseLib.parameters import RoiShape
+
+    parameters = logic.getParameterNode()
+    parameters.inputVolume = ct()
+    roi = add_roi(slicer, (0, 0, 0), (9, 9, 9))
+    put_under(slicer, roi, np.eye(4))
+
+    def voxels():
+        slicer.util.arrayFromVolume(parameters.inputVolume)[:] = 7
+        slicer.util.arrayFromVolumeModified(parameters.inputVolume)
+
+    changes = [
+        lambda: roi.SetCenter(1, 2, 3),
+        lambda: roi.SetName("renamed"),
+        lambda: roi.GetParentTransformNode().SetMatrixTransformToParent(vtk_matrix(RIGID)),
+        voxels,
+        lambda: setattr(parameters, "roiShape", RoiShape.ELLIPSOID),
+        lambda: setattr(parameters, "outputVolume", ct(name="denoised")),
+        lambda: roi.SetDisplayVisibility(False),
+    ]
+    seen = [stateOf(parameters)]
+    assert stateOf(parameters) == seen[0]
+    for change in changes:
+        change()
+        assert stateOf(parameters) not in seen
+        seen.append(stateOf(parameters))
+
+
+def test_table_and_csv_say_the_same(slicer):
+    from LowDoseDenoiseLib.measure import RoiRow, fillTable, tableText
+
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
+    rows = [RoiRow('ear, "left"', 12, 40.123, 60.5, 40.25, 15.127), RoiRow("outside", 0)]
+    fillTable(table, rows)
+    header, ear, outside = csv.reader(io.StringIO(tableText(table, ",")))
+    assert header == ["ROI", "n", "Mean before", "Mean after", "Δ mean", "Std before", "Std after", "Δ std"]
+    assert ear[0] == 'ear, "left"'
+    assert [float(cell) for cell in ear[1:]] == [12, 40.12, 40.25, 0.13, 60.5, 15.13, -45.37]
+    assert outside[:3] == ["outside", "0", "nan"]
+    assert table.GetLocked()
+    fillTable(table, [RoiRow("ear", 12, 40.0, 60.0)])
+    assert tableText(table, "\t").splitlines() == ["ROI\tn\tMean before\tStd before", "ear\t12\t40\t60"]
+    fillTable(table, [])
+    assert table.GetNumberOfRows() == 0
