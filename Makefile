@@ -1,13 +1,14 @@
 # make setup  run time alone (no torch, no VTK): .venv
 # make demo   the main job on a made sample
 # make test   adds the test extras, runs every test      make lint   ruff and mypy
+# make test-py312 PYTHON312=...  the tests that need no torch, on the Python that Slicer runs
 # make bench  speed and memory, side by side with the papers' path
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: setup setup-test demo test lint bench clean
+.PHONY: setup setup-test demo test test-py312 lint bench clean
 
 setup: $(VENV)/.setup
 setup-test: $(VENV)/.setup-test
@@ -27,6 +28,14 @@ demo: setup
 
 test: setup-test
 	$(BIN)/python -m pytest
+
+# The Python that Slicer runs, without torch. Slicer's own base classes instead of stand-ins:
+# SLICER_PYTHON=<Slicer source>/Base/Python/slicer make test-py312
+PYTHON312 ?= python3.12
+test-py312:
+	$(PYTHON312) -m venv .venv312
+	.venv312/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e . pytest hypothesis scikit-image slicer-core
+	.venv312/bin/python -m pytest Testing/core Testing/slicer
 
 lint: setup-test
 	$(BIN)/ruff check .

@@ -47,4 +47,4 @@ Part of Faithful Imaging. Sample data: module Sample Data, category Faithful Ima
 
 def registerSampleData() -> None:
     """Add data sets to Sample Data module."""
-    registerTemporalBone(Path(__file__).parent / "Resources" / "Icons")
+    registerTemporalBone(Path(__file__).parent / "Resources" / "Icons" / "LowDoseDenoise.png")

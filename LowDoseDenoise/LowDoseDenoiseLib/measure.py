@@ -150,8 +150,11 @@ def _row(shape: Shape, before: np.ndarray, after: np.ndarray | None) -> RoiRow:
     centre = np.zeros(3)
     inside = Sphere("", centre, 1.0) if shape.ellipsoid else Box("", centre, np.full(3, 2.0), np.eye(3))
     block, mask = voxels_inside(grid, inside)
-    values = [volume[block][mask].astype(np.float64) for volume in (before, after) if volume is not None]
-    numbers = [number for one in values if one.size for number in (float(one.mean()), float(one.std()))]
+    numbers: list[float] = []
+    for volume in (before, after):
+        if volume is not None and mask.any():
+            values = volume[block][mask]
+            numbers += [float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))]
     return RoiRow(shape.name, int(mask.sum()), *numbers)
 
 

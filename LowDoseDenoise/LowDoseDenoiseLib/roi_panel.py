@@ -23,8 +23,6 @@ class RoiPanel:
         self._parameterNode: LowDoseDenoiseParameterNode | None = None
         self._measured: tuple | None = None
         self._measurement: Future | None = None
-        ui.roiTableView.verticalHeader().visible = False
-        ui.roiTableView.verticalHeader().setDefaultSectionSize(24)
         ui.placeButton.icon = qt.QIcon(":/Icons/MarkupsROIMouseModePlace.png")
         ui.placeButton.connect("clicked(bool)", self.onPlace)
         ui.copyButton.connect("clicked(bool)", self.onCopy)
@@ -54,10 +52,8 @@ class RoiPanel:
         """Let the user draw a ROI."""
         roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", slicer.mrmlScene.GenerateUniqueName("ROI"))
         roi.CreateDefaultDisplayNodes()
-        selection = slicer.app.applicationLogic().GetSelectionNode()
-        selection.SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsROINode")
-        selection.SetActivePlaceNodeID(roi.GetID())
-        slicer.modules.markups.logic().StartPlaceMode(False)
+        slicer.modules.markups.logic().SetActiveList(roi)
+        slicer.app.applicationLogic().GetInteractionNode().SwitchToSinglePlaceMode()
 
     def onCopy(self) -> None:
         """Copy the table."""

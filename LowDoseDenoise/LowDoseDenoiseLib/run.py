@@ -82,11 +82,12 @@ class DenoiseRun:
         if not self.running:
             return
         giveTurn()
+        ended = self._outcome.done()  # before the messages are read, so that none comes after
         while not self._messages.empty():
             self._hear(self._messages.get())
         if not self._cancelled.is_set() and self._nodesGone():
             self.cancel()
-        if self._outcome.done():
+        if ended:
             self._finish()
 
     def cancel(self) -> None:
@@ -177,6 +178,7 @@ class DenoiseRun:
             )
         report["input"]["name"] = self.inputVolume.GetName()
         report["output"]["name"] = self.outputVolume.GetName()
+        report["warnings"] = self.warnings
         copyPlace(self.inputVolume, self.outputVolume)
         self.outputVolume.SetAndObserveImageData(self._result)
         for name, value in _provenance(report).items():

@@ -1,6 +1,5 @@
 """The temporal-bone sample in the Sample Data module: made on the spot, without network and without a patient."""
 
-import os
 import subprocess
 import tempfile
 import time
@@ -22,7 +21,7 @@ MAKE = (
 )
 
 
-def registerTemporalBone(iconsFolder: Path) -> None:
+def registerTemporalBone(thumbnail: Path) -> None:
     """Add the sample to the Sample Data module."""
     import SampleData
 
@@ -32,7 +31,7 @@ def registerTemporalBone(iconsFolder: Path) -> None:
     logic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=NAME,
-        thumbnailFileName=str(iconsFolder / f"{NAME}.png"),
+        thumbnailFileName=str(thumbnail),
         uris="",  # nothing is fetched
         fileNames="",
         customDownloader=makeTemporalBone,
@@ -52,7 +51,7 @@ def makeTemporalBone(source=None) -> list:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{NAME}.nrrd")
         command = [pythonExecutable(), "-c", MAKE, str(PACKAGE_PARENT), str(path)]
-        process = subprocess.Popen(command, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0), env=os.environ)
+        process = subprocess.Popen(command, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
         while process.poll() is None:
             slicer.app.processEvents()
             time.sleep(0.02)

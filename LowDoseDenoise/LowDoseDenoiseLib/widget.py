@@ -134,9 +134,9 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show what connectGui does not."""
         if not self._parameterNode:
             return
-        ids = self._modelIds
-        model = self._parameterNode.model
-        self.ui.modelComboBox.setCurrentIndex(ids.index(model) if model in ids else 0)
+        if self._parameterNode.model not in self._modelIds:  # a scene made where there were other models
+            self._parameterNode.model = ""
+        self.ui.modelComboBox.setCurrentIndex(self._modelIds.index(self._parameterNode.model))
         if self._parameterNode.inputVolume is not self._suggestedFor:
             self._suggest()
         self._showReport()

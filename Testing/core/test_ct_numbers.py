@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import made_slice
+from made_slice import made_slice
 
 from inference_core.measurement.ct_number import check_ct_numbers, format_check
 from inference_core.measurement.noise import noise_level

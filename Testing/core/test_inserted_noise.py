@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import made_slice
+from made_slice import made_slice
 
 from inference_core.simulation.inserted_noise import FREQUENCY_BINS, NoisePower, draw_noise, measure_noise_power
 

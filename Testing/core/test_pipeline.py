@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import made_slice
+from made_slice import made_slice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

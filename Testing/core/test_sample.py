@@ -40,7 +40,7 @@ TRUTH_STD = 25  # HU: what the discrete views leave in a flat region, a tenth of
 
 @pytest.fixture(scope="module")
 def sample() -> TemporalBoneSample:
-    return temporal_bone(seed=0, slices=4)
+    return temporal_bone(seed=0, slices=6)
 
 
 def in_box(volume: Volume, centre: list[float], size: list[float]) -> np.ndarray:
@@ -124,10 +124,10 @@ def test_photon_noise_has_the_spread_of_its_counts() -> None:
 
 def test_the_sample_is_a_low_dose_ct_centred_on_the_head(sample: TemporalBoneSample) -> None:
     for volume in (sample.volume, sample.truth):
-        assert volume.voxels.shape == (4, 384, 384)
+        assert volume.voxels.shape == (6, 384, 384)
         assert volume.voxels.dtype == np.int16
         assert (volume.modality, volume.padding_value) == ("CT", -1024)
-        middle = volume.index_to_lps @ [191.5, 191.5, 1.5, 1]
+        middle = volume.index_to_lps @ [191.5, 191.5, 2.5, 1]
         assert middle[:3] == pytest.approx([0, 0, 0], abs=1e-9)
         assert (volume.voxels[:, [0, 0, -1, -1], [0, -1, 0, -1]] == -1024).all()
         assert -1024 <= volume.voxels.min() <= volume.voxels.max() <= 3071
@@ -143,7 +143,7 @@ def test_each_roi_is_one_tissue(sample: TemporalBoneSample, name: str) -> None:
 
 
 def test_rois_are_one_tissue_on_any_seed() -> None:
-    for seed in (1, 2, 3):
+    for seed in (1, 2):
         scene, rois, _ = head(seed)
         for roi in rois:
             steps = [np.linspace(-0.5, 0.5, 9) * (length + 1.2) for length in roi.size[:2]]  # and 0.6 mm around it
@@ -208,7 +208,9 @@ def test_refuses_what_is_no_volume_file_before_the_work(tmp_path: Path) -> None:
 def test_the_command_writes_the_same_files_for_the_same_seed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(temporal_bone_module, "temporal_bone", partial(temporal_bone, slices=1))  # seconds, not many
+    # Seconds, not many: one slice from few views.
+    monkeypatch.setattr(temporal_bone_module, "temporal_bone", partial(temporal_bone, slices=1))
+    monkeypatch.setattr(temporal_bone_module, "VIEWS", 60)
     names = ("head.nrrd", "head_truth.nrrd", "head_rois.mrk.json")
     for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
         (tmp_path / folder).mkdir()

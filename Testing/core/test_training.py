@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import made_slice
+from made_slice import made_slice
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")

@@ -208,5 +208,14 @@ def test_one_time_point_of_a_sequence_is_said_to_be_one(slicer, logic, ct):
     browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
     slicer.modules.sequences.logic().UpdateAllProxyNodes()
-    logic.denoise(browser.GetProxyNode(sequence))
-    assert any("one time point" in warning for warning in logic.run.warnings)
+    denoised = logic.denoise(browser.GetProxyNode(sequence))
+    report = json.loads(denoised.GetAttribute("FaithfulImaging.report"))
+    assert any("one time point" in warning for warning in report["warnings"])
+
+
+def test_warnings_of_the_worker_stay_with_the_result(slicer, logic, ct):
+    volume = ct()
+    slicer.util.arrayFromVolume(volume)[1, 20:24, 50:54] = 9000
+    denoised = logic.denoise(volume)
+    report = json.loads(denoised.GetAttribute("FaithfulImaging.report"))
+    assert any("metal" in warning for warning in report["warnings"])

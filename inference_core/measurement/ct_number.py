@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inference_core.measurement.tissue import tissue_masks
 
-LIMIT_HU = {"air": 0.5, "soft": 0.5, "bone": 5.0}
+LIMIT_HU = {"air": 0.5, "soft": 0.5, "bone": 10.0}
 """Largest shift of a tissue's mean that passes. Bone borders on everything else, so its mean moves with its edges."""
 MOST_SLICES = 64
 

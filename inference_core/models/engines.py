@@ -7,6 +7,7 @@ with or without torch: it starts in a tenth of torch's time.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -62,12 +63,14 @@ def open_engine(card: Card, name: str = "auto", device: str = "auto") -> Engine:
     if name == "torch":
         return _open_torch(card, "cpu" if device == "auto" else device)
     if not on_cpu:
-        raise UserError("no-such-device", f"onnxruntime runs on the CPU here, not on {device}.", "Use --engine torch.")
+        raise UserError("no-such-device", f"onnxruntime runs on the CPU here, not on {device}.", "Choose the engine torch.")
     return _open_onnxruntime(card)
 
 
 def _open_onnxruntime(card: Card) -> Engine:
     _need("onnxruntime", "pip install onnxruntime")
+    # Some builds report their use to their maker; nothing may leave a hospital's machine. Read at import.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -122,7 +125,7 @@ def _torch_device(device: str) -> Any:
         "mps": torch.backends.mps.is_available(),
     }.get(place.type, False)
     if not there:
-        raise UserError("no-such-device", f"The device {device} is not available here.", "Use --device cpu.")
+        raise UserError("no-such-device", f"The device {device} is not available here.", "Choose the device cpu.")
     return place
 
 

@@ -57,7 +57,7 @@ def suggest_denoiser(modality: str | None, kernel: str | None, noise_hu: float) 
     """
     cards = [card for card in list_models("denoise-ct") if card.automatic and card.modality == (modality or "CT")]
     if not cards:
-        raise UserError("no-such-model", f"No model is installed that fits {modality}.", "Choose one with --model.")
+        raise UserError("no-such-model", f"No model is installed that fits {modality}.", "Choose a model by its name.")
 
     def distance(card: Card) -> float:
         low, high = card.noise_hu

@@ -23,7 +23,7 @@ WATER_ATTENUATION = 0.0192  # per mm, about 70 keV
 SUB_RAYS = 2  # across a detector cell
 SUB_SLICES = 3  # across the slice thickness
 UPSAMPLING = 8  # of the filtered views, after which the nearest sample serves as interpolation
-RAYS_AT_ONCE = 1 << 18  # keeps the work arrays in the processor's cache
+RAYS_AT_ONCE = 30_000  # keeps the work arrays in the processor's cache, and below the size that malloc maps anew
 PIXELS_AT_ONCE = 2048
 VIEWS_AT_ONCE = 16
 THREADS = 2
@@ -96,50 +96,6 @@ def line_integrals(bodies: Bodies, views: int, detectors: int, pitch: float, sli
     return sinogram
 
 
-def ellipsoid_chord(
-    part: Ellipsoid, cosine: FloatArray, sine: FloatArray, s: FloatArray, z: FloatArray
-) -> tuple[Float32Array, Float32Array]:
-    """Where rays enter and leave an ellipsoid.
-
-    Parameters
-    ----------
-    part : Ellipsoid
-    cosine, sine : (views,) arrays
-        Of the view angles.
-    s : (views, rays) array
-        Offsets of the rays, mm.
-    z : (planes,) array
-        mm.
-
-    Returns
-    -------
-    middle, half : (views, rays, planes) arrays
-        Middle of the chord along the ray, from the foot of the origin, and half its length, mm; half is NaN on a miss.
-    """
-    shape, (cx, cy, cz) = part.shape, part.centre
-    across = np.stack([cosine, sine, np.zeros_like(sine)], -1)
-    along = np.stack([-sine, cosine, np.zeros_like(sine)], -1)
-    tt = np.einsum("vi,ij,vj->v", along, shape, along)[:, None, None]
-    st = np.einsum("vi,ij,vj->v", across, shape, along)[:, None, None] / tt
-    tz = (along @ shape[:, 2])[:, None, None] / tt
-    ss = np.einsum("vi,ij,vj->v", across, shape, across)[:, None, None] / tt
-    sz = (across @ shape[:, 2])[:, None, None] / tt
-    zz = shape[2, 2] / tt
-    s_rel = (s - (cx * cosine + cy * sine)[:, None])[:, :, None]
-    z_rel = (z - cz)[None, None, :]
-    # The quadratic form in (s, t, z), completed to a square in t: (t - middle)^2 = 1 / tt - form(s, z).
-    of_s = (1 / tt - (ss - st * st) * s_rel * s_rel).astype(np.float32)
-    of_z = ((zz - tz * tz) * z_rel * z_rel).astype(np.float32)
-    square = of_s - of_z
-    mixed = 2 * (sz - st * tz)
-    if np.any(np.abs(mixed) > 1e-12):
-        square -= (mixed * s_rel).astype(np.float32) * z_rel.astype(np.float32)
-    with np.errstate(invalid="ignore"):
-        half = np.sqrt(square, out=square)
-    middle_of_s = ((-cx * sine + cy * cosine)[:, None, None] - st * s_rel).astype(np.float32)
-    return middle_of_s - (tz * z_rel).astype(np.float32), half
-
-
 def _add_body(sinogram: Float32Array, parts: list[Ellipsoid], density: float, pitch: float, thickness: float) -> None:
     """Add one body, touching only the detector cells its shadow falls on."""
     views, detectors, slices = sinogram.shape
@@ -157,12 +113,13 @@ def _add_body(sinogram: Float32Array, parts: list[Ellipsoid], density: float, pi
     width = min(int(np.ceil((high - low).max() / pitch)) + 1, detectors)
     first = np.floor(low / pitch + detectors / 2).astype(int)
     first = np.clip(first, 0, detectors - width)
+    quadrics = [_quadric(part, cosine, sine) for part in parts]
     at_once = max(1, RAYS_AT_ONCE // (width * SUB_RAYS * len(z)))
     for start in range(0, views, at_once):
         v = slice(start, min(start + at_once, views))
         rays = first[v, None] * SUB_RAYS + np.arange(width * SUB_RAYS)
         s = _positions(rays, SUB_RAYS, detectors, pitch)
-        length = _overlap(parts, cosine[v], sine[v], s, z)
+        length = _overlap([quadric[:, v] for quadric in quadrics], s, z)
         # Sums of strided views: numpy's own sum over short axes is several times slower.
         cells = sum(length[:, k::SUB_RAYS] for k in range(1, SUB_RAYS)) + length[:, ::SUB_RAYS]
         cells = sum(cells[:, :, k::SUB_SLICES] for k in range(1, SUB_SLICES)) + cells[:, :, ::SUB_SLICES]
@@ -178,21 +135,65 @@ def _shadow(part: Ellipsoid, cosine: FloatArray, sine: FloatArray) -> tuple[Floa
     return part.centre[0] * cosine + part.centre[1] * sine, half
 
 
-def _overlap(
-    parts: list[Ellipsoid], cosine: FloatArray, sine: FloatArray, s: FloatArray, z: FloatArray
-) -> Float32Array:
-    """Length of each ray inside all of the ellipsoids."""
-    middle, half = ellipsoid_chord(parts[0], cosine, sine, s, z)
-    if len(parts) == 1:
-        length = 2 * half
-    else:
-        entry, leave = middle - half, middle + half
-        for part in parts[1:]:
-            middle, half = ellipsoid_chord(part, cosine, sine, s, z)
-            np.maximum(entry, middle - half, out=entry)  # NaN, a miss, stays NaN
-            np.minimum(leave, middle + half, out=leave)
-        length = leave - entry
-    return np.fmax(length, 0, out=length)
+def _quadric(part: Ellipsoid, cosine: FloatArray, sine: FloatArray) -> FloatArray:
+    """An ellipsoid as each view sees it.
+
+    With offsets (s, t, z) from its centre across the rays, along them, and along z, completing the quadratic form to a
+    square in t gives (t + a s + b z)^2 = c - d s^2 - e s z - f z^2 on its surface.
+
+    Returns
+    -------
+    (9, views) array
+        a, b, c, d, e, f, and the centre's s, t, z.
+    """
+    shape, (x, y, z) = part.shape, part.centre
+    across = np.stack([cosine, sine], -1)
+    along = np.stack([-sine, cosine], -1)
+    plane, to_z = shape[:2, :2], shape[:2, 2]
+    tt = np.einsum("vi,ij,vj->v", along, plane, along)
+    a = np.einsum("vi,ij,vj->v", across, plane, along) / tt
+    b = along @ to_z / tt
+    d = np.einsum("vi,ij,vj->v", across, plane, across) / tt - a * a
+    e = 2 * (across @ to_z / tt - a * b)
+    f = shape[2, 2] / tt - b * b
+    return np.stack([a, b, 1 / tt, d, e, f, x * cosine + y * sine, -x * sine + y * cosine, np.full_like(tt, z)])
+
+
+def _overlap(quadrics: list[FloatArray], s: FloatArray, z: FloatArray) -> Float32Array:
+    """(views, rays, planes) length of each ray inside all of the ellipsoids, mm."""
+    if len(quadrics) == 1:
+        length = _half_chord(quadrics[0], s, z)
+        length *= 2
+        return np.fmax(length, 0, out=length)
+    entry, leave = _entry_and_exit(quadrics[0], s, z)
+    for quadric in quadrics[1:]:
+        next_entry, next_exit = _entry_and_exit(quadric, s, z)
+        np.maximum(entry, next_entry, out=entry)  # NaN, a miss, stays NaN
+        np.minimum(leave, next_exit, out=leave)
+    leave -= entry
+    return np.fmax(leave, 0, out=leave)
+
+
+def _entry_and_exit(quadric: FloatArray, s: FloatArray, z: FloatArray) -> tuple[Float32Array, Float32Array]:
+    """Where each ray enters and leaves an ellipsoid, along the ray from the foot of the origin; NaN on a miss."""
+    a, b = quadric[:2, :, None, None]
+    at_s, at_t, at_z = quadric[6:, :, None, None]
+    half = _half_chord(quadric, s, z)
+    middle = (at_t - a * (s[:, :, None] - at_s)).astype(np.float32) - (b * (z - at_z)).astype(np.float32)
+    leave = middle + half
+    middle -= half
+    return middle, leave
+
+
+def _half_chord(quadric: FloatArray, s: FloatArray, z: FloatArray) -> Float32Array:
+    """Half the length of each ray inside an ellipsoid; NaN on a miss."""
+    c, d, e, f = quadric[2:6, :, None, None]
+    s, z = s[:, :, None] - quadric[6, :, None, None], z - quadric[8, :, None, None]
+    square = (c - d * s * s).astype(np.float32) - (f * z * z).astype(np.float32)
+    if np.any(np.abs(e) > 1e-12):
+        square -= (e * s).astype(np.float32) * z.astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(square, out=square)
 
 
 def _cells(spans: list[tuple[float, float]], count: int, size: float) -> tuple[int, int]:

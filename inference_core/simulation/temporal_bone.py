@@ -193,7 +193,8 @@ def _roi_as_markup(roi: Roi) -> dict[str, object]:
 
 
 def _cut(roi: Roi, half: float) -> Roi:
-    """The part of a ROI between z = -half and +half."""
-    low = max(roi.centre[2] - roi.size[2] / 2, -half)
-    high = min(roi.centre[2] + roi.size[2] / 2, half)
-    return Roi(roi.name, (*roi.centre[:2], round((low + high) / 2, 6)), (*roi.size[:2], round(high - low, 6)))
+    """The part of a ROI between z = -half and +half, to the micrometre."""
+    x, y, z = roi.centre
+    low, high = max(z - roi.size[2] / 2, -half), min(z + roi.size[2] / 2, half)
+    centre = (round(x, 3), round(y, 3), round((low + high) / 2, 3))
+    return Roi(roi.name, centre, (*roi.size[:2], round(high - low, 3)))
