@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from made_slice import made_slice
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_slice import made_slice
 
 from inference_core.denoiser.pipeline import denoise_slice, denoise_volume, round_to
 from inference_core.denoiser.tiles import MemoryLadder, run_network

@@ -152,7 +152,7 @@ def _check_each(slices: list[Slice]) -> None:
             raise UserError(
                 "multi-frame",
                 f"{file.name} is an enhanced multi-frame image.",
-                "Export it as classic CT, one file a slice (dcm4che emf2sf), or load it in Slicer and save it as .nrrd.",
+                "Export it as classic CT, one file a slice (dcm4che emf2sf), or save it as .nrrd in Slicer.",
             )
         if header.get("Modality") != "CT":
             raise UserError(

@@ -63,7 +63,7 @@ def open_engine(card: Card, name: str = "auto", device: str = "auto") -> Engine:
     if name == "torch":
         return _open_torch(card, "cpu" if device == "auto" else device)
     if not on_cpu:
-        raise UserError("no-such-device", f"onnxruntime runs on the CPU here, not on {device}.", "Choose the engine torch.")
+        raise UserError("no-such-device", f"onnxruntime runs on the CPU, not on {device}.", "Choose the engine torch.")
     return _open_onnxruntime(card)
 
 

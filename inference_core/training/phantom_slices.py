@@ -1,7 +1,8 @@
-"""Made full-dose slices to train on where provenance must be clean: no patient, only the head phantom.
+r"""Made full-dose slices to train on where provenance must be clean: no patient, only the head phantom.
 
     python -m inference_core.training.phantom_slices runs/phantom
-    python -m inference_core.training.recipes.supervised_ct --slices runs/phantom --out runs/ct-sharp-phantom.safetensors
+    python -m inference_core.training.recipes.supervised_ct --slices runs/phantom \
+        --out runs/ct-sharp-phantom.safetensors --draws 16
 """
 
 from __future__ import annotations
