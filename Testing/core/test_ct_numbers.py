@@ -33,3 +33,15 @@ def test_a_shift_of_one_tissue_is_found_and_said():
 def test_a_tissue_that_is_not_there_is_left_out():
     air = np.full((2, 64, 64), -1000.0)
     assert [row.tissue for row in check_ct_numbers(air, air)] == ["air"]
+
+
+def test_a_weaker_blend_never_moves_a_tissue_more():
+    before = np.stack([made_slice(256, 256, 200, seed) for seed in range(4)])
+    full = np.stack([made_slice(256, 256, 10, seed) for seed in range(4)])
+    shifts = {
+        strength: check_ct_numbers(before, before + strength * (full - before), strength) for strength in (0.1, 0.5, 1.0)
+    }
+    for strength, rows in shifts.items():
+        for row, whole in zip(rows, shifts[1.0], strict=True):
+            assert row.voxels == whole.voxels
+            assert row.shift == pytest.approx(strength * whole.shift, abs=1e-6)

@@ -121,7 +121,7 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
             f"The memory did not suffice for whole slices: tiles of {done.tile} pixels were used (same result)."
         )
         emit("warning", message=warnings[-1])
-    check = check_ct_numbers(before.voxels, after.voxels, threads)
+    check = check_ct_numbers(before.voxels, after.voxels, job.strength, threads)
     report = {
         "software": {"name": "faithful-imaging", "version": __version__, "python": platform.python_version()},
         "input": {

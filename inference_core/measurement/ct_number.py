@@ -43,16 +43,20 @@ class TissueShift:
     passed: bool
 
 
-def check_ct_numbers(before: NDArray[Any], after: NDArray[Any], threads: int = 1) -> list[TissueShift]:
+def check_ct_numbers(
+    before: NDArray[Any], after: NDArray[Any], strength: float = 1.0, threads: int = 1
+) -> list[TissueShift]:
     """Compare tissue means of two volumes over at most 64 evenly spaced slices.
 
-    The tissues are found on ``after``: on the noisy image, noise would decide what counts as tissue and so bias the
-    comparison.
+    The tissues are found on the fully denoised image: on a noisy one, noise would decide what counts as tissue and so
+    bias the comparison.
 
     Parameters
     ----------
     before, after : (slices, rows, columns) arrays
         HU.
+    strength : float
+        By which ``after`` was blended; the fully denoised image is found from it.
     threads : int
 
     Returns
@@ -64,9 +68,10 @@ def check_ct_numbers(before: NDArray[Any], after: NDArray[Any], threads: int = 1
     def sums(index: int) -> dict[str, NDArray[np.float64]]:
         one, two = before[index].astype(np.float64), after[index].astype(np.float64)
         change = two - one
+        denoised = one + change / strength if strength else one
         return {
             tissue: np.array([mask.sum(), one[mask].sum(), two[mask].sum(), (change[mask] ** 2).sum()])
-            for tissue, mask in tissue_masks(after[index]).items()
+            for tissue, mask in tissue_masks(denoised).items()
         }
 
     with ThreadPoolExecutor(threads) as pool:

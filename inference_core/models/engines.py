@@ -59,7 +59,8 @@ def open_engine(card: Card, name: str = "auto", device: str = "auto") -> Engine:
         raise UserError("no-such-engine", f"There is no engine {name!r}.", "Choose auto, onnxruntime or torch.")
     on_cpu = device in ("auto", "cpu")
     if name == "auto":
-        name = "onnxruntime" if on_cpu and importlib.util.find_spec("onnxruntime") else "torch"
+        torch_only = importlib.util.find_spec("torch") and not importlib.util.find_spec("onnxruntime")
+        name = "onnxruntime" if on_cpu and not torch_only else "torch"
     if name == "torch":
         return _open_torch(card, "cpu" if device == "auto" else device)
     if not on_cpu:
