@@ -50,7 +50,9 @@ def nodeToWorld(node) -> np.ndarray:
 
 
 def copyPlace(source, target) -> None:
-    """Give a volume another one's geometry (to the bit), parent transform, units, display and place in the hierarchy.
+    """Give a volume another one's geometry (to the bit), parent transform, units and place in the hierarchy.
+
+    Its display too where the volume has none of its own.
 
     Call it before the voxels are set: with the window and level fixed, Slicer need not search them for a good one.
     """
@@ -68,8 +70,9 @@ def copyPlace(source, target) -> None:
 
 def _copyDisplay(source, target) -> None:
     shown = source.GetScalarVolumeDisplayNode()
-    if not target.GetScalarVolumeDisplayNode():
-        target.CreateDefaultDisplayNodes()
+    if target.GetScalarVolumeDisplayNode():  # the user may have set its window and level
+        return
+    target.CreateDefaultDisplayNodes()
     display = target.GetScalarVolumeDisplayNode()
     if not shown:
         return

@@ -8,19 +8,23 @@ import shutil
 import sys
 from concurrent.futures import Future
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from inference_core.denoiser.guard import check_ct
 from inference_core.errors import Cancelled, UserError
-from inference_core.image.volume import check_orthogonal
+from inference_core.image.volume import Volume, check_orthogonal
 from inference_core.measurement.noise import noise_level
 from inference_core.models.registry import list_models, suggest_denoiser
 
 from .background import inBackground
+from .belonging import checkOutput
 from .geometry import indexToLps
+from .install import checkPackages
 from .parameters import LowDoseDenoiseParameterNode
-from .run import DenoiseRun
+from .run import REPORT_ATTRIBUTE, DenoiseRun
 
 
 class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
@@ -45,9 +49,17 @@ class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
         return list_models("denoise-ct")
 
     def suggest(self, inputVolume) -> Future:
-        """The model that fits a volume, and why, as (id, reason); measured on a background thread."""
+        """The model that fits a volume, and why, as (id, sentences); measured on a background thread.
+
+        Raises
+        ------
+        UserError
+            Where it cannot be denoised; what only the voxels tell, the future raises.
+        """
         checkVolumes(inputVolume, None)
-        return inBackground(_suggest, slicer.util.arrayFromVolume(inputVolume), *dicomValues(inputVolume))
+        voxels = slicer.util.arrayFromVolume(inputVolume)
+        warnings = inputWarnings(inputVolume)
+        return inBackground(_suggest, voxels, inputVolume.GetSpacing(), warnings, *dicomValues(inputVolume))
 
     def start(
         self, inputVolume, outputVolume=None, model=None, strength=1.0, engine="auto", device="auto"
@@ -59,7 +71,7 @@ class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
         inputVolume : vtkMRMLScalarVolumeNode
             A CT in HU; it is not changed.
         outputVolume : vtkMRMLScalarVolumeNode, optional
-            Default: a new one, named "<input> denoised".
+            An empty volume, or an earlier result of this input. Default: a new one, named "<input> denoised".
         model : str, optional
             Id; default: the one that fits.
         strength : float
@@ -75,12 +87,13 @@ class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
         if self.run and self.run.running:
             raise UserError("busy", _("A volume is being denoised."), _("Wait for it, or cancel it."))
         checkVolumes(inputVolume, outputVolume)
+        checkPackages(engine, device)
         modality, kernel = dicomValues(inputVolume)
         job = {
             "job": "denoise", "model": model or None, "strength": strength, "engine": engine, "device": device,
             "modality": modality, "kernel": kernel,
         }  # fmt: skip
-        self.run = DenoiseRun(inputVolume, outputVolume, job, pythonExecutable(), _sequenceWarning(inputVolume))
+        self.run = DenoiseRun(inputVolume, outputVolume, job, pythonExecutable(), inputWarnings(inputVolume))
         return self.run
 
     def denoise(self, inputVolume, outputVolume=None, **options):
@@ -117,7 +130,8 @@ def checkVolumes(inputVolume, outputVolume) -> None:
     Raises
     ------
     UserError
-        ``no-input``, ``label-map``, ``not-scalar``, ``empty``, ``sheared-geometry``, ``same-volume`` or ``not-scalar``.
+        ``no-input``, ``label-map``, ``not-scalar``, ``empty``, ``sheared-geometry``, ``same-volume`` or
+        ``other-image``.
     """
     if inputVolume is None:
         raise UserError("no-input", _("No input volume is selected."), _("Load a CT and select it as input volume."))
@@ -149,6 +163,20 @@ def checkVolumes(inputVolume, outputVolume) -> None:
             _("{name} is no scalar volume.").format(name=outputVolume.GetName()),
             _("Select another output volume."),
         )
+    if outputVolume is not None:
+        checkOutput(inputVolume, outputVolume)
+
+
+def inputWarnings(volume) -> list[str]:
+    """What the user should know of a volume before it is denoised."""
+    name = volume.GetName()
+    warnings = []
+    if volume.GetAttribute(REPORT_ATTRIBUTE):
+        warnings.append(_("{name} is itself a denoised volume; denoise the original instead.").format(name=name))
+    sequences = getattr(slicer.modules, "sequences", None)
+    if sequences and sequences.logic().GetFirstBrowserNodeForProxyNode(volume):
+        warnings.append(_("{name} shows one time point of a sequence; only that one is denoised.").format(name=name))
+    return warnings
 
 
 def dicomValues(volume) -> tuple[str | None, str | None]:
@@ -170,13 +198,9 @@ def pythonExecutable() -> str:
     return shutil.which("PythonSlicer") or sys.executable
 
 
-def _suggest(voxels, modality: str | None, kernel: str | None) -> tuple[str, str]:
+def _suggest(voxels, spacing, warnings: list[str], modality: str | None, kernel: str | None) -> tuple[str, str]:
+    asHounsfield = voxels if voxels.dtype == np.int16 else voxels.astype(np.float32)
+    volume = Volume(asHounsfield, spacing, modality=modality, file_type=voxels.dtype)
+    warnings = warnings + check_ct(volume)  # a model is suggested for nothing that a run would refuse
     card, reason = suggest_denoiser(modality, kernel, noise_level(voxels))
-    return card.id, reason
-
-
-def _sequenceWarning(volume) -> list[str]:
-    sequences = getattr(slicer.modules, "sequences", None)
-    if not sequences or not sequences.logic().GetFirstBrowserNodeForProxyNode(volume):
-        return []
-    return [_("{name} shows one time point of a sequence; only that one is denoised.").format(name=volume.GetName())]
+    return card.id, " ".join([f"{reason[:1].upper()}{reason[1:]}.", *warnings])

@@ -19,7 +19,10 @@ from inference_core.image.volume import Volume
 from inference_core.measurement.roi import Box, Sphere, voxels_inside
 
 from .background import inBackground
+from .belonging import madeFrom
 from .geometry import indexToWorld, nodeToWorld
+
+PLACED_HERE = "FaithfulImaging.roi"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,30 @@ def roisToMeasure(parameters) -> list:
     return [roi for roi in rois if min(roi.GetSize()) > 0 and (parameters.roi or roi.GetDisplayVisibility())]
 
 
+def sortOut(rois: list) -> tuple[list, list[str]]:
+    """The ROIs that can be measured, and what is wrong with the others."""
+    good, problems = [], []
+    for roi in rois:
+        try:
+            _worldToHalves(roi)
+            good.append(roi)
+        except UserError as error:
+            problems.append(str(error))
+    return good, problems
+
+
+def roiToPlace():
+    """A ROI without a place: one from here that is still waiting for it, or a new one."""
+    for roi in slicer.util.getNodesByClass("vtkMRMLMarkupsROINode"):
+        waiting = roi.GetNumberOfDefinedControlPoints() == 0 and max(roi.GetSize()) == 0
+        if waiting and roi.GetAttribute(PLACED_HERE):
+            return roi
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", slicer.mrmlScene.GenerateUniqueName("ROI"))
+    roi.SetAttribute(PLACED_HERE, "1")
+    roi.CreateDefaultDisplayNodes()
+    return roi
+
+
 def stateOf(parameters) -> tuple:
     """Everything that the statistics depend on; equal as long as they need not be measured again."""
     volumes = (parameters.inputVolume, parameters.outputVolume)
@@ -74,7 +101,7 @@ def measure(inputVolume, outputVolume, rois: list, shape: str) -> Future:
     Parameters
     ----------
     inputVolume, outputVolume : vtkMRMLScalarVolumeNode
-        The output may be None, or lie on another grid; then only the input is measured.
+        Where the output is None, or not made from the input, or lies on another grid, only the input is measured.
     rois : list of vtkMRMLMarkupsROINode
     shape : str
         ``"box"`` or ``"ellipsoid"``.
@@ -87,16 +114,16 @@ def measure(inputVolume, outputVolume, rois: list, shape: str) -> Future:
     place = indexToWorld(inputVolume)
     before = slicer.util.arrayFromVolume(inputVolume)
     after = None
-    if outputVolume and outputVolume.GetImageData():
+    if madeFrom(outputVolume, inputVolume) and outputVolume.GetImageData():
         voxels = slicer.util.arrayFromVolume(outputVolume)
         if voxels.shape == before.shape and np.allclose(indexToWorld(outputVolume), place, atol=1e-6):
             after = voxels
-    shapes = [Shape(roi.GetName(), _indexToHalves(roi, place), shape == "ellipsoid") for roi in rois]
+    shapes = [Shape(roi.GetName(), _worldToHalves(roi) @ place, shape == "ellipsoid") for roi in rois]
     return inBackground(lambda: [_row(one, before, after) for one in shapes])
 
 
 def fillTable(table, rows: list[RoiRow]) -> None:
-    """Show rows in a table node, numbers to 0.01 HU; the columns after and change only where something is in them."""
+    """Put rows into a table node; the columns after and change only where something is in them."""
     wasModified = table.StartModify()
     table.RemoveAllColumns()
     _addColumn(table, vtk.vtkStringArray(), _("ROI"), [row.name for row in rows])
@@ -104,28 +131,39 @@ def fillTable(table, rows: list[RoiRow]) -> None:
     means = _changes([row.meanBefore for row in rows], [row.meanAfter for row in rows])
     stds = _changes([row.stdBefore for row in rows], [row.stdAfter for row in rows])
     delta = "\N{GREEK CAPITAL LETTER DELTA}"
-    meanNames = (_("Mean before"), _("Mean after"), _("{delta} mean").format(delta=delta))
-    stdNames = (_("Std before"), _("Std after"), _("{delta} std").format(delta=delta))
+    meanNames = (_("Mean before (HU)"), _("Mean after (HU)"), _("{delta} mean (HU)").format(delta=delta))
+    stdNames = (_("Std before (HU)"), _("Std after (HU)"), _("{delta} std (HU)").format(delta=delta))
     for name, values in zip(meanNames + stdNames, means + stds, strict=True):
         if name in (meanNames[0], stdNames[0]) or not np.isnan(values).all():
             _addColumn(table, vtk.vtkDoubleArray(), name, np.round(values, 2).tolist())
             table.SetColumnUnitLabel(name, "HU")
-    table.SetUseColumnTitleAsColumnHeader(True)
     table.SetLocked(True)
     table.EndModify(wasModified)
+
+
+def tableCells(table) -> list[list[str]]:
+    """The texts of a table node, a list a row: numbers to 0.01 HU, and nothing where there is none."""
+    columns = [table.GetTable().GetColumn(column) for column in range(table.GetNumberOfColumns())]
+    return [[_cellText(column, row) for column in columns] for row in range(table.GetNumberOfRows())]
 
 
 def tableText(table, separator: str) -> str:
     """A table node as text, a line a row, its column names first."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=separator, lineterminator="\n")
-    columns = range(table.GetNumberOfColumns())
-    writer.writerow([table.GetColumnName(column) for column in columns])
-    writer.writerows([table.GetCellText(row, column) for column in columns] for row in range(table.GetNumberOfRows()))
+    writer.writerow([table.GetColumnName(column) for column in range(table.GetNumberOfColumns())])
+    writer.writerows(tableCells(table))
     return text.getvalue()
 
 
-def _indexToHalves(roi, place: np.ndarray) -> np.ndarray:
+def _cellText(column, row: int) -> str:
+    value = column.GetValue(row)
+    if not isinstance(value, float):
+        return str(value)
+    return "" if np.isnan(value) else f"{value + 0.0:.2f}"  # no negative zero
+
+
+def _worldToHalves(roi) -> np.ndarray:
     if roi.GetInsideOut():
         raise UserError(
             "inside-out",
@@ -135,7 +173,7 @@ def _indexToHalves(roi, place: np.ndarray) -> np.ndarray:
     nodeToWorld(roi)  # refuses what is not linear
     objectToWorld = slicer.util.arrayFromVTKMatrix(roi.GetObjectToWorldMatrix())
     toHalves = np.diag([*(2 / np.array(roi.GetSize())), 1.0])
-    return toHalves @ np.linalg.inv(objectToWorld) @ place
+    return toHalves @ np.linalg.inv(objectToWorld)
 
 
 def _row(shape: Shape, before: np.ndarray, after: np.ndarray | None) -> RoiRow:

@@ -8,9 +8,16 @@ from .run import REPORT_ATTRIBUTE
 
 
 def reportOf(volume) -> dict | None:
-    """The report of the run that made a volume, or None."""
+    """The report of the run that made a volume; None where there is none, or one that cannot be shown."""
     text = volume.GetAttribute(REPORT_ATTRIBUTE) if volume else None
-    return json.loads(text) if text else None
+    try:
+        report = json.loads(text or "null")
+        for words in (noiseText, ctNumberText, lowBandText, modelText, warningText, inputText):
+            words(report)
+        moved(report)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return None
+    return report
 
 
 def noiseText(report: dict) -> str:
@@ -44,6 +51,21 @@ def modelText(report: dict) -> str:
     return _("{model}, strength {strength:.2f}, {engine} on {device}").format(
         model=report["model"]["id"], strength=report["strength"], engine=engine["name"], device=engine["device"]
     )
+
+
+def inputText(report: dict) -> str:
+    """The volume that it was made from."""
+    return str(report["input"]["name"])
+
+
+def warningText(report: dict) -> str:
+    """What was unusual about the volume; a line each."""
+    return "\n".join(report["warnings"])
+
+
+def moved(report: dict) -> bool:
+    """Whether the mean of a tissue moved by more than it may."""
+    return not report["ct_number_check"]["passed"]
 
 
 def signed(value: float, decimals: int = 2) -> str:

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from inference_core.errors import UserError
 
 from .background import giveTurn
-from .measure import fillTable, measure, roisToMeasure, stateOf, tableText
+from .measure import fillTable, measure, roisToMeasure, roiToPlace, sortOut, stateOf, tableCells, tableText
 from .parameters import LowDoseDenoiseParameterNode
 
 
@@ -23,6 +23,7 @@ class RoiPanel:
         self._parameterNode: LowDoseDenoiseParameterNode | None = None
         self._measured: tuple | None = None
         self._measurement: Future | None = None
+        self._problems: list[str] = []
         ui.placeButton.icon = qt.QIcon(":/Icons/MarkupsROIMouseModePlace.png")
         ui.placeButton.connect("clicked(bool)", self.onPlace)
         ui.copyButton.connect("clicked(bool)", self.onCopy)
@@ -40,8 +41,8 @@ class RoiPanel:
         if self._measurement:
             giveTurn()
             if self._measurement.done():
-                self._take(self._measurement)
-                self._measurement = None
+                measurement, self._measurement = self._measurement, None
+                self._take(measurement)
             return
         state = stateOf(self._parameterNode)
         if state != self._measured:
@@ -50,9 +51,7 @@ class RoiPanel:
 
     def onPlace(self) -> None:
         """Let the user draw a ROI."""
-        roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", slicer.mrmlScene.GenerateUniqueName("ROI"))
-        roi.CreateDefaultDisplayNodes()
-        slicer.modules.markups.logic().SetActiveList(roi)
+        slicer.modules.markups.logic().SetActiveList(roiToPlace())
         slicer.app.applicationLogic().GetInteractionNode().SwitchToSinglePlaceMode()
 
     def onCopy(self) -> None:
@@ -65,15 +64,18 @@ class RoiPanel:
         path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Save ROI table"), name, "CSV (*.csv)")
         if path:
             try:
-                Path(path).write_text(tableText(self._parameterNode.roiTable, ","), encoding="utf-8")
+                text = tableText(self._parameterNode.roiTable, ",")
+                Path(path).write_text(text, encoding="utf-8-sig")  # the mark tells Excel that it is UTF-8
             except OSError as error:
                 slicer.util.errorDisplay(_("The table could not be saved: {error}").format(error=error))
 
     def _measure(self) -> None:
         parameters = self._parameterNode
-        rois = roisToMeasure(parameters)
-        if not parameters.inputVolume or not rois:
-            self._clear(_("Place a ROI to measure the mean and the standard deviation in it."))
+        rois, self._problems = sortOut(roisToMeasure(parameters))
+        image = parameters.inputVolume.GetImageData() if parameters.inputVolume else None
+        if not image or not image.GetPointData().GetScalars() or not rois:
+            hint = _("Place a ROI to measure the mean and the standard deviation in it.")
+            self._clear(" ".join(self._problems) or hint)
             return
         try:
             self._measurement = measure(
@@ -93,6 +95,8 @@ class RoiPanel:
             self._clear(str(error))
             return
         parameters = self._parameterNode
+        if not parameters.inputVolume:  # removed meanwhile
+            return
         if not parameters.roiTable:
             parameters.roiTable = slicer.mrmlScene.AddNewNodeByClass(
                 "vtkMRMLTableNode", _("{name} ROI statistics").format(name=parameters.inputVolume.GetName())
@@ -100,9 +104,8 @@ class RoiPanel:
         fillTable(parameters.roiTable, rows)
         self._showTable()
         outside = ", ".join(row.name for row in rows if not row.voxels)
-        self.ui.roiStatusLabel.text = (
-            _("No voxel in: {names}").format(names=outside) if outside else _("n: voxels; mean and std in HU")
-        )
+        problems = [_("No voxel in: {names}.").format(names=outside)] if outside else []
+        self.ui.roiStatusLabel.text = " ".join(problems + self._problems) or _("n: voxels; all else in HU")
 
     def _clear(self, text: str) -> None:
         if self._parameterNode and self._parameterNode.roiTable:
@@ -111,9 +114,27 @@ class RoiPanel:
         self.ui.roiStatusLabel.text = text
 
     def _showTable(self) -> None:
-        table = self._parameterNode.roiTable if self._parameterNode else None
-        filled = bool(table and table.GetNumberOfRows())
-        self.ui.roiTableView.setMRMLTableNode(table)
-        self.ui.roiTableView.resizeColumnsToContents()
-        self.ui.roiTableView.visible = filled
-        self.ui.copyButton.enabled = self.ui.saveButton.enabled = filled
+        node = self._parameterNode.roiTable if self._parameterNode else None
+        cells = tableCells(node) if node else []
+        view = self.ui.roiTableView
+        view.visible = self.ui.copyButton.enabled = self.ui.saveButton.enabled = bool(cells)
+        columns = len(cells[0]) if cells else 0
+        view.setRowCount(len(cells))
+        view.setColumnCount(columns)
+        for column in range(columns):
+            alignment = qt.Qt.AlignRight if column else qt.Qt.AlignLeft
+            view.setHorizontalHeaderItem(column, _item(_narrow(node.GetColumnName(column)), alignment))
+            for row, texts in enumerate(cells):
+                view.setItem(row, column, _item(texts[column], alignment))
+        view.resizeColumnsToContents()
+
+
+def _narrow(title: str) -> str:
+    """A column's name on two lines, without its unit, so that all columns can be seen at once."""
+    return title.removesuffix(" (HU)").replace(" ", "\n")
+
+
+def _item(text: str, alignment):
+    item = qt.QTableWidgetItem(text)
+    item.setTextAlignment(int(alignment | qt.Qt.AlignVCenter))
+    return item

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import queue
+import tempfile
 import threading
 from concurrent.futures import Future, TimeoutError
 
@@ -23,6 +24,7 @@ from inference_core.image.exchange import read_exchange, write_exchange
 from inference_core.scratch import scratch_folder
 
 from .background import giveTurn, inBackground
+from .belonging import setMadeFrom
 from .geometry import copyPlace, indexToLps
 
 REPORT_ATTRIBUTE = "FaithfulImaging.report"
@@ -33,8 +35,9 @@ class DenoiseRun:
 
     Attributes
     ----------
-    inputVolume, outputVolume : vtkMRMLScalarVolumeNode
-        The output is None until the end where a new one is made.
+    inputVolume, outputVolume : vtkMRMLScalarVolumeNode or None
+        The input is let go of when the run has ended, and so is the output where nothing came of it. Where a new output
+        is made, it is None until then.
     running : bool
     fraction : float
         Part of the work that is done, 0 to 1.
@@ -62,6 +65,8 @@ class DenoiseRun:
         self._source = inputVolume.GetImageData()  # keeps the memory that _voxels looks at
         self._voxels = slicer.util.arrayFromVolume(inputVolume)
         self._indexToLps = indexToLps(inputVolume)
+        self._sourceTime = self._source.GetMTime()
+        self._changed = False
         self._result = vtk.vtkImageData()
         self._result.SetDimensions(self._source.GetDimensions())
         self._result.AllocateScalars(self._source.GetScalarType(), 1)
@@ -87,6 +92,9 @@ class DenoiseRun:
             self._hear(self._messages.get())
         if not self._cancelled.is_set() and self._nodesGone():
             self.cancel()
+        elif not self._cancelled.is_set() and self._inputChanged():
+            self._changed = True
+            self.cancel()
         if ended:
             self._finish()
 
@@ -105,19 +113,44 @@ class DenoiseRun:
         with contextlib.suppress(TimeoutError):
             self._outcome.exception(timeout=5)
         self.running = False
+        self._letGo()
 
     def _work(self) -> dict:
+        try:
+            return self._workInScratch()
+        except OSError as error:
+            raise UserError(
+                "no-scratch",
+                _("The volume could not be handed to the worker: {error}.").format(error=error),
+                _("Check that the temporary folder {folder} is there, can be written to and has space.").format(
+                    folder=tempfile.tempdir
+                ),
+            ) from error
+
+    def _workInScratch(self) -> dict:
         with scratch_folder() as folder:
             source = write_exchange(self._voxels, self._indexToLps, folder)
             if self._cancelled.is_set():
                 raise Cancelled
             output = folder / "output.nhdr"
-            self._worker = Worker({**self._job, "input": str(source), "output": str(output)}, self._python)
+            self._worker = self._startWorker({**self._job, "input": str(source), "output": str(output)})
             if self._cancelled.is_set():  # in the moment before the worker was there to be told
                 self._worker.cancel()
             report = self._listen(self._worker)
             read_exchange(output, self._resultVoxels)
             return report
+
+    def _startWorker(self, job: dict) -> Worker:
+        try:
+            return Worker(job, self._python)
+        except OSError as error:
+            raise UserError(
+                "no-python",
+                _("The Python interpreter {path} could not be started: {error}.").format(
+                    path=self._python, error=error
+                ),
+                _("Start Slicer by its launcher, or install it anew."),
+            ) from error
 
     def _listen(self, worker: Worker) -> dict:
         while True:
@@ -148,12 +181,26 @@ class DenoiseRun:
     def _nodesGone(self) -> bool:
         return self.inputVolume.GetScene() is None or (not self._ownOutput and self.outputVolume.GetScene() is None)
 
+    def _inputChanged(self) -> bool:
+        image = self.inputVolume.GetImageData()
+        if image is not self._source or image.GetMTime() != self._sourceTime:
+            return True
+        return not np.array_equal(indexToLps(self.inputVolume), self._indexToLps)
+
     def _finish(self) -> None:
         self.running = False
         self.fraction = 0.0
-        self._source = self._voxels = self._resultVoxels = None  # let go of the memory
         error = self._outcome.exception()
-        if isinstance(error, Cancelled) or self._cancelled.is_set():
+        if self._changed:
+            self.error = UserError(
+                "input-changed",
+                _("{name} changed while it was being denoised; nothing was written.").format(
+                    name=self.inputVolume.GetName()
+                ),
+                _("Press Apply again, and leave the volume as it is meanwhile."),
+            )
+            self.status = str(self.error)
+        elif isinstance(error, Cancelled) or self._cancelled.is_set():
             self.status = _("Cancelled. Nothing was changed.")
         elif isinstance(error, UserError):
             self.error = error
@@ -169,6 +216,13 @@ class DenoiseRun:
             self.status = _("Done in {time}.").format(
                 time=_duration(self.report["time"]["read_s"] + self.report["time"]["denoise_s"])
             )
+        self._letGo()
+
+    def _letGo(self) -> None:
+        """Keep no voxels alive that the scene does not."""
+        self.inputVolume = self._source = self._voxels = self._result = self._resultVoxels = None
+        if self.report is None:
+            self.outputVolume = None
 
     def _putIntoScene(self, report: dict) -> None:
         if self.outputVolume is None:
@@ -181,6 +235,7 @@ class DenoiseRun:
         report["warnings"] = self.warnings
         copyPlace(self.inputVolume, self.outputVolume)
         self.outputVolume.SetAndObserveImageData(self._result)
+        setMadeFrom(self.outputVolume, self.inputVolume)
         for name, value in _provenance(report).items():
             self.outputVolume.SetAttribute(f"FaithfulImaging.{name}", value)
         self.outputVolume.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))

@@ -1,9 +1,9 @@
 """The module's panel: shows the parameters, starts and cancels runs, shows what came of them."""
 
 import importlib
+import logging
 import sys
 from concurrent.futures import Future
-from pathlib import Path
 
 import qt
 import slicer
@@ -13,12 +13,14 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from inference_core.errors import UserError
+from inference_core.measurement.ct_number import LIMIT_HU
 
 from .background import giveTurn
-from .install import ensurePackages
+from .belonging import INPUT_REFERENCE, acceptResult, madeFrom, outputFor
+from .install import REQUIREMENTS, ensurePackages
 from .logic import LowDoseDenoiseLogic, checkVolumes
 from .parameters import LowDoseDenoiseParameterNode
-from .report import ctNumberText, lowBandText, modelText, noiseText, reportOf
+from .report import ctNumberText, inputText, lowBandText, modelText, moved, noiseText, reportOf, warningText
 from .roi_panel import RoiPanel
 
 TICK = 50  # ms between two looks at what runs in the background
@@ -39,7 +41,8 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._suggestion: Future | None = None
         self._suggestedFor = None
-        self._shownReport = ""
+        self._outputOfferedFor = None
+        self._volumesSeen: tuple = ()
 
     def setup(self) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
@@ -52,9 +55,15 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = LowDoseDenoiseLogic()
         self.roiPanel = RoiPanel(self.ui)
         self._fillModels()
+        self.ui.ctNumberValueLabel.toolTip = _(
+            "By how much the mean of each tissue moved. Kept: by less than {soft:g} HU (bone, which borders on"
+            " everything: {bone:g} HU), or by less than chance explains."
+        ).format(soft=LIMIT_HU["soft"], bone=LIMIT_HU["bone"])
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChanged)
         self.timer = qt.QTimer()
@@ -89,8 +98,21 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # Parameter node will be reset, do not use it anymore. A run notices by itself that its volumes are gone.
         self.setParameterNode(None)
 
+    def onSceneStartImport(self, caller, event) -> None:
+        """Called just before a scene is read into this one."""
+        self.setParameterNode(None)  # its volumes are not there yet
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called just after a scene was read into this one."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
     def onSceneEndClose(self, caller, event) -> None:
         """Called just after the scene is closed."""
+        self._outputOfferedFor = None
+        if self.logic.run and not self.logic.run.running:
+            self.logic.run = None
+        self._showRun()
         # If this module is shown while the scene is closed then recreate a new parameter node immediately
         if self.parent.isEntered:
             self.initializeParameterNode()
@@ -124,6 +146,7 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = inputParameterNode
         if inputParameterNode is None:
             self._suggestedFor = None
+            self._clearSuggestion()
         self.roiPanel.setParameterNode(inputParameterNode)
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
@@ -139,6 +162,7 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.modelComboBox.setCurrentIndex(self._modelIds.index(self._parameterNode.model))
         if self._parameterNode.inputVolume is not self._suggestedFor:
             self._suggest()
+        self._offerOutput()
         self._showReport()
         self._checkCanApply()
 
@@ -154,15 +178,21 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             run.cancel()
             self._showRun()
             return
-        parameters = self._parameterNode
-        try:
-            ensurePackages(Path(self.resourcePath("requirements.txt")), parameters.engine.value)
-            self.logic.start(
-                parameters.inputVolume, parameters.outputVolume, model=parameters.model, strength=parameters.strength,
-                engine=parameters.engine.value, device=parameters.device.value,
-            )  # fmt: skip
-        except UserError as error:
-            self._tell(error)
+        with slicer.util.tryWithErrorDisplay(_("The volume could not be denoised.")):
+            try:
+                self._start(self._parameterNode)
+            except UserError as error:
+                self._showRun()
+                self._tell(error)
+
+    def _start(self, parameters: LowDoseDenoiseParameterNode) -> None:
+        engine, device = parameters.engine.value, parameters.device.value
+        ensurePackages(REQUIREMENTS, engine, device)
+        self.logic.start(
+            parameters.inputVolume, parameters.outputVolume, model=parameters.model, strength=parameters.strength,
+            engine=engine, device=device,
+        )  # fmt: skip
+        self.timer.start()
         self._showRun()
 
     def onTimer(self) -> None:
@@ -176,6 +206,7 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._suggestion:
             self._showSuggestion()
         if self._parameterNode:
+            self._lookAtVolumes()
             self.roiPanel.poll()
         if not self.parent.isEntered and not (run and run.running):
             self.timer.stop()
@@ -183,8 +214,9 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _runEnded(self) -> None:
         run = self.logic.run
         if run.report:
-            slicer.util.setSliceViewerLayers(background=run.outputVolume)
-            self.logic.getParameterNode().outputVolume = run.outputVolume
+            acceptResult(self.logic.getParameterNode(), run.outputVolume)
+            if self.parent.isEntered:
+                _showInsteadOfInput(run.outputVolume)
             if self._parameterNode:
                 self._showReport()
         elif run.error:
@@ -193,9 +225,10 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _showRun(self) -> None:
         run = self.logic.run
-        if run:
-            self.ui.progressBar.value = int(1000 * run.fraction)
-            self.ui.statusLabel.text = run.status
+        running = bool(run and run.running)
+        self.ui.progressBar.textVisible = running
+        self.ui.progressBar.value = int(1000 * run.fraction) if running else 0
+        self.ui.statusLabel.text = run.status if run else ""
         self._checkCanApply()
 
     def _checkCanApply(self) -> None:
@@ -226,8 +259,8 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _suggest(self) -> None:
         self._suggestedFor = self._parameterNode.inputVolume
-        self._suggestion = None
-        self.ui.reasonLabel.text = ""
+        self._clearSuggestion()
+        self._volumesSeen = self._voxelTimes()
         if self._suggestedFor:
             try:
                 self._suggestion = self.logic.suggest(self._suggestedFor)
@@ -235,31 +268,80 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             except UserError as error:
                 self.ui.reasonLabel.text = str(error)
 
+    def _clearSuggestion(self) -> None:
+        self._suggestion = None
+        self._volumesSeen = ()
+        self.ui.reasonLabel.text = ""
+        self.ui.modelComboBox.setItemText(0, _("Automatic"))
+
     def _showSuggestion(self) -> None:
         giveTurn()
         if not self._suggestion.done():
             return
+        suggestion, self._suggestion = self._suggestion, None
         try:
-            model, reason = self._suggestion.result()
+            model, self.ui.reasonLabel.text = suggestion.result()
             self.ui.modelComboBox.setItemText(0, _("Automatic ({model})").format(model=model))
-            self.ui.reasonLabel.text = reason[:1].upper() + reason[1:] + "."
-        except UserError as error:
-            self.ui.reasonLabel.text = error.message
-        self._suggestion = None
+        except Exception as error:
+            self.ui.reasonLabel.text = str(error)
+            if not isinstance(error, UserError):
+                logging.error("LowDoseDenoise", exc_info=error)
+
+    def _offerOutput(self) -> None:
+        """Where another input was selected, leave the result of the one before alone."""
+        parameters = self._parameterNode
+        inputVolume, outputVolume = parameters.inputVolume, parameters.outputVolume
+        another = inputVolume is not self._outputOfferedFor
+        first, self._outputOfferedFor = self._outputOfferedFor is None, inputVolume
+        if another and not (self.logic.run and self.logic.run.running):
+            self.ui.statusLabel.text = ""  # it told of the input before
+        if another and inputVolume and not (first and outputVolume is None):
+            parameters.outputVolume = outputFor(inputVolume, outputVolume)
+
+    def _lookAtVolumes(self) -> None:
+        """See when a volume gets other voxels, of which no node tells."""
+        seen = self._voxelTimes()
+        if seen == self._volumesSeen or self._suggestion:
+            return
+        if self._volumesSeen and seen[0] != self._volumesSeen[0] and self._suggestedFor:
+            self._suggest()
+        self._volumesSeen = seen
+        self._checkCanApply()
+
+    def _voxelTimes(self) -> tuple:
+        return tuple(map(_voxelTime, (self._parameterNode.inputVolume, self._parameterNode.outputVolume)))
 
     def _showReport(self) -> None:
-        report = reportOf(self._parameterNode.outputVolume)
-        texts = {"noise": noiseText, "ctNumber": ctNumberText, "lowBand": lowBandText, "used": modelText}
+        parameters = self._parameterNode
+        own = madeFrom(parameters.outputVolume, parameters.inputVolume)
+        report = reportOf(parameters.outputVolume) if own else None
+        texts = {
+            "source": inputText, "noise": noiseText, "ctNumber": ctNumberText, "lowBand": lowBandText,
+            "used": modelText,
+        }  # fmt: skip
         self.ui.resultHintLabel.visible = report is None
         self.ui.resultWidget.visible = report is not None
         for name, text in texts.items():
             getattr(self.ui, f"{name}ValueLabel").text = text(report) if report else ""
-        moved = bool(report) and not report["ct_number_check"]["passed"]
-        self.ui.ctNumberValueLabel.styleSheet = "color: #c62828" if moved else ""
-        self.ui.warningLabel.text = "\n".join(report["warnings"]) if report else ""
-        self.ui.warningLabel.visible = bool(report and report["warnings"])
+        self.ui.ctNumberValueLabel.styleSheet = "color: #c62828" if report and moved(report) else ""
+        self.ui.warningLabel.text = warningText(report) if report else ""
+        self.ui.warningLabel.visible = bool(self.ui.warningLabel.text)
 
     def _tell(self, error: UserError) -> None:
         """Say what is wrong and what to do, in the panel and in a message."""
         self.ui.statusLabel.text = str(error)
         slicer.util.warningDisplay(f"{error.message}\n\n{error.remedy}", windowTitle=_("Low-Dose CT Denoising"))
+
+
+def _voxelTime(volume) -> tuple | None:
+    """Changes with the volume and with its voxels."""
+    image = volume.GetImageData() if volume else None
+    return (volume.GetID(), image.GetMTime()) if image else None
+
+
+def _showInsteadOfInput(outputVolume) -> None:
+    """Show a result in the slice views that show what it was made from."""
+    inputId = outputVolume.GetNodeReferenceID(INPUT_REFERENCE)
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        if view.GetBackgroundVolumeID() == inputId:
+            view.SetBackgroundVolumeID(outputVolume.GetID())

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
+import sys
+import tempfile
 import time
 
+import numpy as np
 import pytest
+import vtk
 from module_helpers import polled, until
 
+from inference_core.errors import UserError
 from inference_core.scratch import process_alive
 
 
@@ -54,12 +60,69 @@ def test_scene_closed(slicer, working):
 
 
 def test_output_deleted(slicer, logic, ct):
-    output = ct(shape=(2, 16, 16), name="output")
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "output")
     run = logic.start(ct(shape=(120, 512, 512), noise=40), output)
     until(lambda: polled(run) or run.fraction > 0)
     pid, begun = run._worker.pid, time.monotonic()
     slicer.mrmlScene.RemoveNode(output)
     check_gone(run, pid, begun)
+
+
+def voxels(slicer, volume):
+    slicer.util.arrayFromVolume(volume)[:] = 0
+    slicer.util.arrayFromVolumeModified(volume)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        voxels,
+        lambda slicer, volume: slicer.util.updateVolumeFromArray(volume, np.zeros((2, 9, 9), np.int16)),
+        lambda slicer, volume: volume.SetAndObserveImageData(None),
+        lambda slicer, volume: volume.SetSpacing(1, 1, 1),
+    ],
+    ids=["voxels", "size", "no image", "geometry"],
+)
+def test_input_changed_meanwhile(slicer, working, change):
+    run, pid = working
+    change(slicer, run.inputVolume)
+    until(lambda: polled(run))
+    assert not process_alive(pid)
+    assert run.error.code == "input-changed"
+    assert "CT changed" in run.status
+    assert run.report is None
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
+
+
+@pytest.mark.parametrize("end", ["done", "cancelled"])
+def test_an_ended_run_keeps_no_voxels_alive(slicer, logic, ct, end):
+    volume = ct()
+    image = vtk.vtkWeakReference()
+    image.Set(volume.GetImageData())
+    run = logic.start(volume)
+    del volume
+    if end == "cancelled":
+        run.cancel()
+    until(lambda: polled(run))
+    slicer.mrmlScene.Clear(False)
+    gc.collect()
+    assert logic.run is run
+    assert image.Get() is None
+
+
+def test_no_temporary_folder_is_said_with_a_remedy(slicer, logic, ct, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(UserError, match="gone") as refused:
+        logic.denoise(ct())
+    assert "temporary folder" in refused.value.remedy
+
+
+def test_no_interpreter_is_said_with_a_remedy(slicer, logic, ct, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    with pytest.raises(UserError, match="interpreter") as refused:
+        logic.denoise(ct())
+    assert "launcher" in refused.value.remedy
 
 
 def test_application_goes_away(logic, working):

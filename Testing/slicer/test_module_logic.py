@@ -72,12 +72,17 @@ def test_transform_display_units_and_place_are_the_inputs(slicer, logic, ct):
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(denoised)) == study
 
 
-def test_chosen_output_is_replaced(slicer, logic, ct):
+def test_chosen_output_is_filled_and_filled_again(slicer, logic, ct):
     volume = ct()
-    output = ct("float64", (2, 16, 16), name="old")
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    assert logic.denoise(volume, output) is output
+    output.GetScalarVolumeDisplayNode().SetWindowLevel(80, 40)
+    slicer.util.arrayFromVolume(output)[:] = 0
     denoised = logic.denoise(volume, output)
     assert denoised is output
-    assert output.GetName() == "old"
+    assert output.GetScalarVolumeDisplayNode().GetWindow() == 80
+    assert output.GetName() == "empty"
+    assert slicer.util.arrayFromVolume(output).any()
     assert slicer.util.arrayFromVolume(output).shape == (4, 64, 72)
     assert np.array_equal(matrix(output), matrix(volume))
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 2
@@ -95,9 +100,13 @@ def test_output_says_where_it_came_from(logic, ct):
 
 
 def test_suggestion_names_a_model_and_the_noise(logic, ct):
+    from inference_core.errors import UserError
+
     model, reason = logic.suggest(ct()).result(timeout=30)
     assert model in {card.id for card in logic.models()}
     assert "HU" in reason
+    with pytest.raises(UserError, match="4 x 4"):
+        logic.suggest(ct(shape=(3, 4, 4))).result(timeout=30)
 
 
 def test_progress_grows_to_the_end(logic, ct):
@@ -135,6 +144,7 @@ def refusals(slicer, ct):
         (sheared, None, "right angles"),
         (volume, volume, "replace the input"),
         (volume, labels, "no scalar volume"),
+        (volume, ct(name="other"), "other holds another image"),
     ]
 
 
@@ -148,7 +158,7 @@ def test_what_cannot_be_denoised_is_refused_with_a_remedy(slicer, logic, ct):
 
 
 @pytest.mark.parametrize("kind", ["offset", "normalised", "not a number"])
-def test_what_only_the_voxels_tell_is_refused_by_the_worker(slicer, logic, ct, kind):
+def test_what_only_the_voxels_tell_is_refused_and_no_model_suggested(slicer, logic, ct, kind):
     from inference_core.errors import UserError
 
     volume = ct("float64")
@@ -162,6 +172,9 @@ def test_what_only_the_voxels_tell_is_refused_by_the_worker(slicer, logic, ct, k
     with pytest.raises(UserError) as refused:
         logic.denoise(volume)
     assert refused.value.remedy in logic.run.status
+    with pytest.raises(UserError) as suggested:
+        logic.suggest(volume).result(timeout=30)
+    assert suggested.value.code == refused.value.code
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == 1
 
 

@@ -56,10 +56,12 @@ SCALED = affine(turn(2, 10) @ np.diag([1.5, 1.5, 1.5]), (1, 2, 3))
 @pytest.mark.parametrize("volume_under", [[], [RIGID], [OTHER, RIGID], [SCALED]])
 @pytest.mark.parametrize("roi_under", [[], [RIGID], [RIGID, OTHER]])
 def test_statistics_equal_numpys(slicer, ct, shape, volume_under, roi_under):
+    from LowDoseDenoiseLib.belonging import setMadeFrom
     from LowDoseDenoiseLib.measure import measure
 
     before = ct("float32", (6, 40, 44), name="before")
     after = ct("float32", (6, 40, 44), noise=20, name="after")
+    setMadeFrom(after, before)
     put_under(slicer, before, *volume_under)
     after.SetAndObserveTransformNodeID(before.GetTransformNodeID())
     to_world = OBLIQUE
@@ -118,10 +120,14 @@ def test_every_voxel_type_is_measured(slicer, ct, dtype):
     assert (row.meanBefore, row.stdBefore) == pytest.approx((part.mean(), part.std()), abs=1e-9)
 
 
-def test_output_on_another_grid_is_not_compared(slicer, ct):
+@pytest.mark.parametrize("why", ["another grid", "another volume's"])
+def test_output_of_another_volume_is_not_compared(slicer, ct, why):
+    from LowDoseDenoiseLib.belonging import setMadeFrom
     from LowDoseDenoiseLib.measure import measure
 
-    volume, other = ct(), ct(ijkToRas=np.eye(4), name="other")
+    volume, third = ct(), ct(name="third")
+    other = ct(ijkToRas=np.eye(4) if why == "another grid" else None, name="other")
+    setMadeFrom(other, volume if why == "another grid" else third)
     roi = add_roi(slicer, OBLIQUE[:3, 3] + OBLIQUE[:3, :3] @ [30, 30, 2], (9, 9, 9))
     (row,) = measure(volume, other, [roi], "box").result(timeout=30)
     assert row.voxels > 0
@@ -137,7 +143,7 @@ def test_roi_outside_has_no_numbers(slicer, ct):
 
 @pytest.mark.parametrize("which", ["volume", "roi"])
 def test_nonlinear_transform_is_refused_with_a_remedy(slicer, ct, which):
-    from LowDoseDenoiseLib.measure import measure
+    from LowDoseDenoiseLib.measure import measure, sortOut
 
     from inference_core.errors import UserError
 
@@ -151,6 +157,32 @@ def test_nonlinear_transform_is_refused_with_a_remedy(slicer, ct, which):
     with pytest.raises(UserError, match="nonlinear") as refused:
         measure(nodes["volume"], None, [nodes["roi"]], "box")
     assert "Harden" in refused.value.remedy
+    if which == "roi":
+        assert sortOut([nodes["roi"]]) == ([], [str(refused.value)])
+
+
+def test_an_inside_out_roi_is_left_out_and_named(slicer):
+    from LowDoseDenoiseLib.measure import sortOut
+
+    good, bad = (add_roi(slicer, (0, 0, 0), (9, 9, 9), name=name) for name in ("good", "bad"))
+    bad.SetInsideOut(True)
+    rois, problems = sortOut([good, bad])
+    assert rois == [good]
+    assert len(problems) == 1
+    assert problems[0].startswith("bad is inside out")
+
+
+def test_a_roi_that_waits_to_be_placed_is_taken_again(slicer):
+    from LowDoseDenoiseLib.measure import roiToPlace
+
+    placed = add_roi(slicer, (0, 0, 0), (9, 9, 9))
+    anothers = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "another module's")
+    roi = roiToPlace()
+    assert roi not in (placed, anothers)
+    assert roiToPlace() is roi
+    roi.SetSize(3, 3, 3)
+    roi.SetCenter(1, 2, 3)
+    assert roiToPlace() not in (placed, anothers, roi)
 
 
 def points(*where) -> vtk.vtkPoints:
@@ -209,12 +241,18 @@ def test_table_and_csv_say_the_same(slicer):
     rows = [RoiRow('ear, "left"', 12, 40.123, 60.5, 40.25, 15.127), RoiRow("outside", 0)]
     fillTable(table, rows)
     header, ear, outside = csv.reader(io.StringIO(tableText(table, ",")))
-    assert header == ["ROI", "n", "Mean before", "Mean after", "Δ mean", "Std before", "Std after", "Δ std"]
+    assert header == [
+        *("ROI", "n", "Mean before (HU)", "Mean after (HU)", "Δ mean (HU)"),
+        *("Std before (HU)", "Std after (HU)", "Δ std (HU)"),
+    ]
     assert ear[0] == 'ear, "left"'
-    assert [float(cell) for cell in ear[1:]] == [12, 40.12, 40.25, 0.13, 60.5, 15.13, -45.37]
-    assert outside[:3] == ["outside", "0", "nan"]
+    assert ear[1:] == ["12", "40.12", "40.25", "0.13", "60.50", "15.13", "-45.37"]
+    assert outside == ["outside", "0", "", "", "", "", "", ""]
     assert table.GetLocked()
     fillTable(table, [RoiRow("ear", 12, 40.0, 60.0)])
-    assert tableText(table, "\t").splitlines() == ["ROI\tn\tMean before\tStd before", "ear\t12\t40\t60"]
+    assert tableText(table, "\t").splitlines() == [
+        "ROI\tn\tMean before (HU)\tStd before (HU)",
+        "ear\t12\t40.00\t60.00",
+    ]
     fillTable(table, [])
     assert table.GetNumberOfRows() == 0

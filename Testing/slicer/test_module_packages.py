@@ -78,6 +78,38 @@ def test_torch_needs_no_onnxruntime(packaging, monkeypatch):
     assert [missing[0].split(">")[0] for missing in packaging.asked] == ["safetensors"]
 
 
+@pytest.mark.parametrize(
+    ("engine", "device", "installed", "torch", "named"),
+    [
+        ("auto", "auto", {"PyWavelets"}, False, "onnxruntime"),
+        ("auto", "cuda", {"PyWavelets", "safetensors"}, False, "torch"),
+        ("torch", "cpu", {"PyWavelets"}, True, "safetensors"),
+        ("onnxruntime", "cpu", {"PyWavelets", "safetensors"}, True, "onnxruntime"),
+    ],
+)
+def test_scripts_are_told_what_is_missing(packaging, logic, ct, monkeypatch, engine, device, installed, torch, named):
+    from LowDoseDenoiseLib import install
+
+    from inference_core.errors import UserError
+
+    packaging.installed = installed
+    monkeypatch.setattr(install, "_found", lambda name: torch)
+    with pytest.raises(UserError, match=named) as refused:
+        logic.denoise(ct(), engine=engine, device=device)
+    assert refused.value.code == "missing-package"
+    assert "pip_install" in refused.value.remedy
+    assert logic.run is None
+    assert packaging.asked == []
+
+
+def test_torch_alone_is_enough_for_automatic(packaging, monkeypatch):
+    from LowDoseDenoiseLib import install
+
+    packaging.installed = {"PyWavelets", "safetensors"}
+    monkeypatch.setattr(install, "_found", lambda name: True)
+    install.checkPackages("auto", "auto")
+
+
 def test_slicer_5_10_asks_and_installs_by_itself(slicer, monkeypatch):
     from importlib import metadata
 
