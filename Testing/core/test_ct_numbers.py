@@ -38,9 +38,8 @@ def test_a_tissue_that_is_not_there_is_left_out():
 def test_a_weaker_blend_never_moves_a_tissue_more():
     before = np.stack([made_slice(256, 256, 200, seed) for seed in range(4)])
     full = np.stack([made_slice(256, 256, 10, seed) for seed in range(4)])
-    shifts = {
-        strength: check_ct_numbers(before, before + strength * (full - before), strength) for strength in (0.1, 0.5, 1.0)
-    }
+    strengths = (0.1, 0.5, 1.0)
+    shifts = {part: check_ct_numbers(before, before + part * (full - before), part) for part in strengths}
     for strength, rows in shifts.items():
         for row, whole in zip(rows, shifts[1.0], strict=True):
             assert row.voxels == whole.voxels

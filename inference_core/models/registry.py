@@ -65,7 +65,8 @@ def suggest_denoiser(modality: str | None, kernel: str | None, noise_hu: float) 
 
     card = min(cards, key=lambda card: (distance(card), card.noise_hu[1] - card.noise_hu[0]))
     low, high = card.noise_hu
-    what = f"{modality or 'modality unknown, treated as CT'}{f', kernel {kernel}' if kernel else ''}, measured noise {noise_hu:.0f} HU"
+    known = modality or "modality unknown, treated as CT"
+    what = f"{known}{f', kernel {kernel}' if kernel else ''}, measured noise {noise_hu:.0f} HU"
     if distance(card) == 1.0:
         return card, f"{what}; {card.id} was trained for noise of {low:g} to {high:g} HU"
     return card, f"{what}; no model was trained for that, {card.id} ({low:g} to {high:g} HU) comes nearest"
