@@ -6,6 +6,7 @@ applies the rescale slope and intercept.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ HEADER_TAGS = [
     "SamplesPerPixel",
     "NumberOfFrames",
     "BitsStored",
+    "BitsAllocated",
+    "PhotometricInterpretation",
 ]
 
 
@@ -65,7 +68,7 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
     UserError
         Naming the files at fault and the remedy; see the codes below.
     """
-    headers = _read_headers([path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()), path)
+    headers, header_warnings = _read_headers(path)
     slices = _choose_series(headers, path, series_uid)
     slices, warnings = _drop_localizers(slices)
     _check_each(slices)
@@ -86,32 +89,54 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
         kernel=_kernel(first),
         padding_value=_padding_in_hu(first),
         file_type=file_type,
-        warnings=(*warnings, *spacing_warnings),
+        warnings=(*header_warnings, *warnings, *spacing_warnings),
     )
 
 
 Slice = tuple[Path, Any]  # a file and its pydicom header
 
 
-def _read_headers(files: list[Path], source: Path) -> list[Slice]:
+def _read_headers(path: Path) -> tuple[list[Slice], list[str]]:
+    """Headers of the DICOM images, and a warning of DICOM files that hold none."""
     import pydicom
     from pydicom.errors import InvalidDicomError
 
     headers: list[Slice] = []
-    for file in files:
+    without_image = []
+    for file in [path] if path.is_file() else _files_below(path):
         try:
             header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
-        except (InvalidDicomError, OSError):
-            continue
-        if "SOPClassUID" in header and "Rows" in header:  # skips DICOMDIR, reports, presentation states
+        except InvalidDicomError:
+            continue  # a file of another kind
+        except PermissionError as error:
+            raise _may_not_read(file) from error
+        except Exception as error:  # pydicom raises whatever a damaged header leads to
+            raise UserError("damaged-header", f"{file.name} is a damaged DICOM file.", "Export it again.") from error
+        if "SOPClassUID" in header and "Rows" in header:
             headers.append((file, header))
+        else:
+            without_image.append(file.name)  # DICOMDIR, reports, presentation states; or a header cut short
     if not headers:
         raise UserError(
             "no-dicom",
-            f"{source} holds no DICOM image.",
+            f"{path} holds no DICOM image.",
             "Give the folder of one CT series, or a .nrrd, .mha or .nii file.",
         )
-    return headers
+    if without_image:
+        names = ", ".join(without_image[:5]) + (", ..." if len(without_image) > 5 else "")
+        return headers, [f"{len(without_image)} DICOM file(s) without an image were left out: {names}."]
+    return headers, []
+
+
+def _files_below(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise _may_not_read(Path(str(error.filename))) from error
+
+    return sorted(Path(where) / name for where, _, names in os.walk(folder, onerror=refuse) for name in names)
+
+
+def _may_not_read(path: Path) -> UserError:
+    return UserError("not-readable", f"{path} may not be read by you.", "Ask for the right to read it.")
 
 
 def _choose_series(headers: list[Slice], source: Path, series_uid: str | None) -> list[Slice]:
@@ -160,6 +185,12 @@ def _check_each(slices: list[Slice]) -> None:
                 f"{file.name} is of modality {header.get('Modality', 'unknown')}, not CT.",
                 "Only CT can be denoised: its numbers are Hounsfield units.",
             )
+        if header.get("PhotometricInterpretation", "MONOCHROME2") == "MONOCHROME1":
+            raise UserError(
+                "inverted-pixels",
+                f"{file.name} is stored inverted (MONOCHROME1): its values are no Hounsfield units as they stand.",
+                "Export the series as MONOCHROME2.",
+            )
         if int(header.get("SamplesPerPixel", 1)) != 1:
             raise UserError("colour-image", f"{file.name} is a colour image.", "Give the original CT slices.")
         missing = [
@@ -179,6 +210,7 @@ def _check_each(slices: list[Slice]) -> None:
                 f"{file.name} lacks {', '.join(missing)}.",
                 "Its values cannot be placed or read as HU; export the series again.",
             )
+        _check_numbers(file, header)
         rescale_type = header.get("RescaleType") or "HU"
         if str(rescale_type).upper() not in ("HU", "US"):
             raise UserError(
@@ -186,6 +218,21 @@ def _check_each(slices: list[Slice]) -> None:
                 f"{file.name} is rescaled to {rescale_type}, not to Hounsfield units.",
                 "Give the series in HU (a dual-energy or perfusion map cannot be denoised as CT).",
             )
+
+
+def _check_numbers(file: Path, header: Any) -> None:
+    """Refuse spacing, orientation, position and rescale that are no numbers, too few, or zero where they cannot be."""
+    for tag, count in (
+        ("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2), ("RescaleSlope", 1),
+        ("RescaleIntercept", 1),
+    ):  # fmt: skip
+        try:
+            numbers = [float(value) for value in np.atleast_1d(header[tag].value)]
+        except (TypeError, ValueError):
+            numbers = []
+        right = len(numbers) == count and bool(np.isfinite(numbers).all())
+        if not right or (tag in ("PixelSpacing", "RescaleSlope") and min(numbers) <= 0):
+            raise UserError("bad-header", f"{file.name} has {tag} {header[tag].value}.", "Export the series again.")
 
 
 def _check_alike(slices: list[Slice]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -227,7 +274,7 @@ def _slice_spacing(slices: list[Slice], positions: list[float]) -> tuple[float, 
         header = slices[0][1]
         return float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0), []
     gaps = np.diff(positions)
-    spacing = float(np.median(gaps))
+    spacing = float(np.sort(gaps)[(len(gaps) - 1) // 2])  # one that is there
     uneven = np.flatnonzero(np.abs(gaps - spacing) > max(POSITION_TOLERANCE, 0.01 * spacing))
     if not len(uneven):
         return float(positions[-1] - positions[0]) / len(gaps), []
@@ -259,7 +306,8 @@ def _read_pixels(slices: list[Slice]) -> tuple[np.ndarray[Any, Any], np.dtype[An
     import SimpleITK as sitk
 
     planes = []
-    for file, _ in slices:
+    for file, header in slices:
+        _check_length(file, header)
         try:
             planes.append(as_hounsfield_array(sitk.GetArrayFromImage(sitk.ReadImage(str(file)))[0], file.name))
         except RuntimeError as error:
@@ -273,6 +321,17 @@ def _read_pixels(slices: list[Slice]) -> tuple[np.ndarray[Any, Any], np.dtype[An
     for target, plane in zip(voxels, planes, strict=True):
         target[...] = plane
     return voxels, file_type
+
+
+def _check_length(file: Path, header: Any) -> None:
+    """Refuse uncompressed pixels that are fewer than the header says: GDCM would make some up."""
+    import pydicom
+
+    if pydicom.uid.UID(header.file_meta.TransferSyntaxUID).is_compressed:
+        return
+    pixels = pydicom.dcmread(file, specific_tags=["PixelData"]).get("PixelData") or b""
+    if len(pixels) < int(header.Rows) * int(header.Columns) * int(header.get("BitsAllocated", 16)) // 8:
+        raise UserError("unreadable-pixels", f"{file.name} holds fewer pixels than it says.", "Export it again.")
 
 
 def _padding_in_hu(header: Any) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -46,6 +47,8 @@ def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
     path = Path(path)
     if not path.exists():
         raise UserError("no-such-file", f"{path} does not exist.", "Check the path.")
+    if not os.access(path, os.R_OK):
+        raise UserError("not-readable", f"{path} may not be read by you.", "Ask for the right to read it.")
     if path.is_dir() or volume_suffix(path) is None:
         from inference_core.image.dicom_series import read_dicom
 
@@ -61,7 +64,7 @@ def _read_volume_file(path: Path) -> Volume:
     try:
         reader.ReadImageInformation()
         _check_scalar_3d(reader, path)
-        if ".nii" in volume_suffix(path) and not _nifti_is_whole(path):  # type: ignore[operator]
+        if ".nii" in volume_suffix(path) and not nifti_is_whole(path):  # type: ignore[operator]
             raise EOFError
         image = reader.Execute()
     except (RuntimeError, EOFError, OSError, zlib.error, struct.error) as error:
@@ -87,7 +90,7 @@ def _read_volume_file(path: Path) -> Volume:
     )
 
 
-def _nifti_is_whole(path: Path) -> bool:
+def nifti_is_whole(path: Path) -> bool:
     """Whether all voxels are there: ITK reads a truncated NIfTI file without a word, as zeros."""
     with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
         header = file.read(540)

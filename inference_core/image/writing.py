@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from inference_core.errors import UserError
-from inference_core.image.reading import VOLUME_SUFFIXES, volume_suffix
+from inference_core.errors import Cancelled, UserError
+from inference_core.image.reading import VOLUME_SUFFIXES, nifti_is_whole, volume_suffix
 from inference_core.image.volume import Volume
 from inference_core.scratch import scratch_folder
 
@@ -27,9 +28,11 @@ def check_writable(path: Path) -> None:
             f"{path} is not a volume file.",
             f"Give a name that ends in {', '.join(VOLUME_SUFFIXES)} (a DICOM folder cannot be written yet).",
         )
-    if path.is_dir():
-        raise UserError("output-format", f"{path} is a folder.", "Give the name of a file.")
     check_folder(path)
+    foreign = [file for file in data_files(path) if file.exists() and not path.exists()]
+    if foreign:
+        raise UserError("data-file-exists", f"{path.name} keeps its voxels in {foreign[0].name}, which is there already.",
+                        "Choose another name.")
 
 
 def check_folder(path: Path) -> None:
@@ -41,13 +44,38 @@ def check_folder(path: Path) -> None:
         ``no-such-folder`` or ``not-writable``.
     """
     folder = path.resolve().parent
+    if path.is_dir():
+        raise UserError("output-format", f"{path} is a folder.", "Give the name of a file.")
     if not folder.is_dir():
         raise UserError("no-such-folder", f"The folder {folder} does not exist.", "Make it first, or choose another.")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise UserError("not-writable", f"{path} cannot be written.", "Choose a folder you may write to.")
 
 
-def write_volume(volume: Volume, path: Path) -> None:
+def data_files(path: Path) -> list[Path]:
+    """Where a header file (.nhdr, .mhd) may keep its voxels; nothing for other formats."""
+    if volume_suffix(path) not in (".nhdr", ".mhd"):
+        return []
+    return [path.with_suffix(suffix) for suffix in (".raw", ".raw.gz", ".zraw")]
+
+
+def write_aside(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file aside and move it into place: it is there whole, or not at all.
+
+    Raises
+    ------
+    UserError
+        ``write-failed``.
+    """
+    with scratch_folder(path.resolve().parent) as aside:
+        try:
+            write(aside / path.name)
+        except OSError as error:
+            raise UserError("write-failed", f"{path} could not be written: {error.strerror}.", "Check the disk.") from error
+        os.replace(aside / path.name, path)
+
+
+def write_volume(volume: Volume, path: Path, wanted: Callable[[], bool] = lambda: True) -> None:
     """Write a volume whole or not at all.
 
     Voxels are cast to ``volume.file_type``; integers are rounded to nearest and clipped to the type's range. The file
@@ -58,11 +86,15 @@ def write_volume(volume: Volume, path: Path) -> None:
     volume : Volume
     path : Path
         Its suffix chooses the format (:data:`~inference_core.image.reading.VOLUME_SUFFIXES`).
+    wanted : callable
+        Asked once more before the file is moved into place.
 
     Raises
     ------
     UserError
-        ``output-format``, ``no-such-folder``, ``not-writable``, or ``write-failed``.
+        ``output-format``, ``no-such-folder``, ``not-writable``, ``data-file-exists`` or ``write-failed``.
+    Cancelled
+        Where it is no longer wanted.
     """
     import SimpleITK as sitk
 
@@ -85,6 +117,10 @@ def write_volume(volume: Volume, path: Path) -> None:
             raise UserError(
                 "write-failed", f"{path} could not be written: {reason}", "Check the free space on that disk."
             ) from error
+        if ".nii" in path.name and not nifti_is_whole(aside / path.name):  # ITK says nothing of a full disk there
+            raise UserError("write-failed", f"{path} could not be written whole.", "Check the free space on that disk.")
+        if not wanted():
+            raise Cancelled
         # A header (.nhdr, .mhd) names its data file: the data moves first, the header last.
         for file in sorted(aside.iterdir(), key=lambda file: file.name == path.name):
             os.replace(file, path.resolve().parent / file.name)
