@@ -38,10 +38,10 @@ def test_denoise_writes_a_volume_a_picture_and_a_report(scan, ct, name):
     denoised = read_volume(scan.with_name(name))
     assert denoised.same_grid_as(ct)
     assert denoised.voxels.std() < ct.voxels.std()
-    report = json.loads((scan.parent / "out.json").read_text())
+    report = json.loads((scan.parent / "out_report.json").read_text())
     assert report["ct_number_check"]["low_band_change_hu"] < 0.5
-    assert (scan.parent / "out.png").exists()
-    assert {file.name for file in scan.parent.iterdir()} == {"CT.nrrd", name, "out.png", "out.json"}
+    assert (scan.parent / "out_comparison.png").exists()
+    assert {file.name for file in scan.parent.iterdir()} == {"CT.nrrd", name, "out_comparison.png", "out_report.json"}
 
 
 def test_denoise_prints_a_roi_table(scan, ct):

@@ -177,3 +177,31 @@ def test_a_folder_without_dicom_and_a_truncated_file(tmp_path, stored):
     file = write_series(tmp_path / "s", stored[:1])[0]
     file.write_bytes(file.read_bytes()[:-100])
     assert refused(tmp_path / "s").code == "unreadable-pixels"
+
+
+def test_inverted_pixels_are_refused(tmp_path, stored):
+    write_series(tmp_path / "s", stored, PhotometricInterpretation="MONOCHROME1")
+    assert refused(tmp_path / "s").code == "inverted-pixels"
+
+
+def test_fewer_pixels_than_announced_are_refused(tmp_path, stored):
+    short = stored[0].astype(np.uint16).tobytes()[:200]
+    write_series(tmp_path / "s", stored, PixelData=lambda k: short if k == 1 else stored[k].astype(np.uint16).tobytes())
+    assert refused(tmp_path / "s").code == "unreadable-pixels"
+
+
+def test_a_dicom_file_without_an_image_is_named(tmp_path, stored):
+    write_series(tmp_path / "s", stored)
+    lone = write_series(tmp_path / "other", stored[:1], Rows=None)[0]
+    lone.rename(tmp_path / "s" / "report.dcm")
+    assert "report.dcm" in read_volume(tmp_path / "s").warnings[0]
+
+
+def test_zero_spacing_is_refused(tmp_path, stored):
+    write_series(tmp_path / "s", stored, PixelSpacing=[0, 0])
+    assert refused(tmp_path / "s").code == "bad-header"
+
+
+def test_the_spacing_of_a_gappy_series_is_one_that_is_there(tmp_path, stored):
+    write_series(tmp_path / "s", stored[:3], positions=[0, 6, 9])
+    assert read_volume(tmp_path / "s").spacing[2] == 3

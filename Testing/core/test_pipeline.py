@@ -185,3 +185,9 @@ def test_cancel_stops_between_slices(ct):
             cancelled=lambda: len(runs) >= 3,
         )
     assert len(runs) == 3
+
+
+def test_a_model_that_gives_no_numbers_writes_nothing(ct):
+    broken = Engine("broken", "cpu", lambda x: np.full_like(x, np.nan))
+    with pytest.raises(UserError, match="no numbers"):
+        denoise_volume(ct, CARD, broken)

@@ -237,3 +237,35 @@ def test_nothing_is_left_in_the_temporary_folder(job):
     before = set(Path(tempfile.gettempdir()).glob(f"{scratch.PREFIX}*"))
     client.run(job, lambda m: None)
     assert set(Path(tempfile.gettempdir()).glob(f"{scratch.PREFIX}*")) <= before
+
+
+def test_no_file_that_is_read_is_ever_written(job, ct, tmp_path):
+    write_volume(ct, tmp_path / "detached.nhdr")
+    voxels = (tmp_path / "detached.raw").read_bytes()
+    labels = tmp_path / "labels.nrrd"
+    write_volume(ct.with_voxels((ct.voxels > 0).astype(np.int16)), labels)
+    for change in (
+        {"input": str(tmp_path / "detached.nhdr"), "output": str(tmp_path / "detached.mhd")},
+        {"rois": [str(labels)], "output": str(labels)},
+        {"rois": [str(labels)], "report": str(labels)},
+    ):
+        with pytest.raises(UserError) as caught:
+            client.run({**job, **change}, lambda m: None)
+        assert caught.value.code == "same-file"
+    assert (tmp_path / "detached.raw").read_bytes() == voxels
+
+
+def test_a_foreign_data_file_is_not_overwritten(job, tmp_path):
+    (tmp_path / "other.raw").write_bytes(b"mine")
+    with pytest.raises(UserError) as caught:
+        client.run({**job, "output": str(tmp_path / "other.nhdr")}, lambda m: None)
+    assert caught.value.code == "data-file-exists"
+    assert (tmp_path / "other.raw").read_bytes() == b"mine"
+
+
+def test_a_side_file_that_cannot_be_is_refused_before_the_work(job, tmp_path):
+    (tmp_path / "p.png").mkdir()
+    with pytest.raises(UserError) as caught:
+        client.run({**job, "picture": str(tmp_path / "p.png")}, lambda m: None)
+    assert caught.value.code == "output-format"
+    assert left_in(tmp_path) == {"p.png"}

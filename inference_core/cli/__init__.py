@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -35,11 +36,17 @@ def main(arguments: list[str] | None = None) -> None:
             prog="inference-core",
             version=__version__,
             description="Faithful Imaging: "
-            "denoise CT without moving a CT number, and measure that none moved. Research use only.",
+            "denoise CT, keep its CT numbers, and measure that they are kept. Research use only.",
         )
     except UserError as error:
         print(f"error: {error.message}\n{error.remedy}", file=sys.stderr)
         sys.exit(2)
-    except Cancelled:
+    except BrokenPipeError:  # the reader of our output has gone, e.g. head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror}\nCheck the path and your rights.", file=sys.stderr)
+        sys.exit(2)
+    except (Cancelled, KeyboardInterrupt):
         print("Cancelled; nothing was written.", file=sys.stderr)
         sys.exit(130)

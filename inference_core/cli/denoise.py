@@ -23,7 +23,7 @@ def denoise(
 ) -> None:
     """Denoise a CT; print the ROI table and the CT-number check.
 
-    Beside the output go a picture (.png: before, after, difference) and a report (.json).
+    Beside the output go a picture (OUT_comparison.png: before, after, difference) and a report (OUT_report.json).
 
     Args:
         input: Volume file (.nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz), DICOM file, or folder with a DICOM series.
@@ -37,7 +37,12 @@ def denoise(
         device: auto, cpu, cuda, cuda:N or mps.
         threads: Slices worked on at a time; by default one a core.
     """
-    stem = output.with_name(output.name.removesuffix(".gz")).with_suffix("")
+    from inference_core.image.reading import volume_suffix
+    from inference_core.image.writing import check_writable
+
+    check_writable(output)
+    stem = output.with_name(output.name[: -len(volume_suffix(output) or "")])
+    picture, record = stem.with_name(f"{stem.name}_comparison.png"), stem.with_name(f"{stem.name}_report.json")
     report = run_denoise(
         {
             "job": "denoise",
@@ -51,12 +56,12 @@ def denoise(
             "engine": engine,
             "device": device,
             "threads": threads,
-            "picture": str(stem.absolute()) + ".png",
-            "report": str(stem.absolute()) + ".json",
+            "picture": str(picture.absolute()),
+            "report": str(record.absolute()),
         }
     )
     print_report(report)
-    print(f"\nwrote {output}, {stem.name}.png, {stem.name}.json")
+    print(f"\nwrote {output}, {picture}, {record}")
 
 
 def run_denoise(job: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from inference_core.errors import UserError
+
 
 def sample(name: Literal["temporal-bone"], out: Path, seed: int = 0) -> None:
     """Make a sample volume, its noise-free truth and its ROIs.
@@ -18,6 +20,8 @@ def sample(name: Literal["temporal-bone"], out: Path, seed: int = 0) -> None:
     """
     from inference_core.simulation.temporal_bone import sample_paths, temporal_bone, write_sample
 
+    if seed < 0:
+        raise UserError("seed", f"The seed is {seed}.", "Choose 0 or more.")
     sample_paths(out)  # refuses a bad path before the work, not after it
     for path in write_sample(temporal_bone(seed), out):
         print(f"wrote {path}")

@@ -63,6 +63,16 @@ def job_from(message: dict[str, Any]) -> DenoiseJob:
             f"A denoise job takes {', '.join(sorted(known))}, not {', '.join(sorted(message))}.",
             "Client and worker may be of different versions; install one of them again.",
         )
+    wrong = [
+        name
+        for name, value in message.items()
+        if (name == "strength" and not isinstance(value, (int, float)))
+        or (name == "threads" and not (value is None or isinstance(value, int)))
+        or (name in ("input", "output") and not isinstance(value, str))
+        or (name == "rois" and not isinstance(value, (list, tuple)))
+    ]
+    if wrong:
+        raise UserError("bad-job", f"The job's {', '.join(wrong)} is of the wrong type.", "Send the documented types.")
     given = {name: value for name, value in message.items() if name in known}
     return DenoiseJob(**{**given, "rois": tuple(given.get("rois", ()))})
 
@@ -78,7 +88,7 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     Raises
     ------
     UserError
-        With the remedy; nothing has been written then.
+        With the remedy; no half file has been written then, and no volume unless only its picture or report failed.
     Cancelled
         Nothing has been written then either.
     """
@@ -122,6 +132,10 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
         )
         emit("warning", message=warnings[-1])
     check = check_ct_numbers(before.voxels, after.voxels, job.strength, threads)
+    moved = ", ".join(f"{row.tissue} {row.shift:+.2f} HU" for row in check if not row.passed)
+    if moved:
+        warnings.append(f"CT numbers moved: {moved}. Do not measure on this result.")
+        emit("warning", message=warnings[-1])
     report = {
         "software": {"name": "faithful-imaging", "version": __version__, "python": platform.python_version()},
         "input": {
@@ -162,17 +176,21 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
 
 
 def _check_paths(job: DenoiseJob) -> None:
-    from inference_core.image.writing import check_folder, check_writable
+    from inference_core.image.writing import check_folder, check_writable, data_files
 
-    output = Path(job.output)
+    output, source = Path(job.output), Path(job.input)
+    given = [Path(path) for path in (job.input, job.roi_transform, *job.rois) if path]
+    kept = {path.resolve() for path in (*given, *data_files(source))}
+    made = [Path(path) for path in (job.output, job.picture, job.report) if path]
+    for path in (*made, *data_files(output)):
+        if path.resolve() in kept:
+            what = "the input" if path.resolve() == source.resolve() else "a file that is read"
+            raise UserError(
+                "same-file", f"{path} is {what}.", "Give the output another name: the original is never changed."
+            )
     check_writable(output)
-    for side in (job.picture, job.report):
-        if side:
-            check_folder(Path(side))
-    if output.resolve() == Path(job.input).resolve():
-        raise UserError(
-            "same-file", f"{output} is the input.", "Give the output another name: the original is never changed."
-        )
+    for path in made[1:]:
+        check_folder(path)
 
 
 def _with_known(volume: Volume, job: DenoiseJob) -> Volume:
@@ -187,6 +205,7 @@ def _outside_training(card: Any, volume: Volume, noise: float) -> list[str]:
     if not low <= noise <= high:
         warnings.append(
             f"The measured noise, {noise:.0f} HU, lies outside what {card.id} was trained for ({low:g} to {high:g} HU)."
+            " Fine structure may be lost: compare, and lower the strength if so."
         )
     low, high = card.pixel_size_mm
     if not 0.99 * low <= volume.spacing[0] <= 1.01 * high:
@@ -217,17 +236,15 @@ def _measure(rois: list[Any], before: Volume, after: Volume) -> list[dict[str, A
 def _write(
     job: DenoiseJob, before: Volume, after: Volume, report: dict[str, Any], emit: Emit, cancelled: Callable[[], bool]
 ) -> None:
-    """Side files first, the volume last: while it is not there, nothing is done."""
-    from inference_core.errors import Cancelled
+    """Each file whole or not at all, the volume first: its picture and report are never there without it."""
     from inference_core.image.picture import write_comparison
-    from inference_core.image.writing import write_volume
+    from inference_core.image.writing import write_aside, write_volume
 
     emit("progress", stage="write", done=0, total=1, eta_s=None)
-    if cancelled():
-        raise Cancelled
-    write_volume(after, Path(job.output))
+    write_volume(after, Path(job.output), wanted=lambda: not cancelled())
     if job.picture:
-        write_comparison(before, after, Path(job.picture))
+        write_aside(Path(job.picture), lambda path: write_comparison(before, after, path))
     if job.report:
-        Path(job.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(report, indent=1) + "\n"
+        write_aside(Path(job.report), lambda path: path.write_text(text, encoding="utf-8"))
     emit("progress", stage="write", done=1, total=1, eta_s=0.0)

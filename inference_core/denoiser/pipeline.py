@@ -191,7 +191,10 @@ def slice_residual(
     """What the network would add to a slice, in HU, before the low band is taken off it."""
     seen = np.clip(image.astype(np.float64), FLOOR, METAL)
     high = (seen - low_band(seen, card.wavelet_level)) / card.unit_hu
-    return network(high.astype(np.float32)).astype(np.float64) * card.unit_hu
+    residual = network(high.astype(np.float32)).astype(np.float64) * card.unit_hu
+    if not np.isfinite(residual).all():
+        raise UserError("not-finite", f"The model {card.id} gave values that are no numbers.", "Choose another model.")
+    return residual
 
 
 def round_to(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:

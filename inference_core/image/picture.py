@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_core.errors import UserError
 from inference_core.image.volume import Volume
 from inference_core.image.windows import WINDOWS, window_level
 
@@ -31,8 +30,7 @@ def write_comparison(before: Volume, after: Volume, path: Path, index: int | Non
 
     Raises
     ------
-    UserError
-        ``write-failed``.
+    OSError
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -55,10 +53,7 @@ def write_comparison(before: Volume, after: Volume, path: Path, index: int | Non
         picture.paste(gray, (x, BAR))
         w, level = window_level(*window)
         draw.text((x + 6, 6), f"{name}   W {w:g} L {level:g} HU", fill=230, font=font)
-    try:
-        picture.save(path, format="PNG", optimize=True)
-    except OSError as error:
-        raise UserError("write-failed", f"{path} could not be written: {error}", "Check the disk.") from error
+    picture.save(path, format="PNG", optimize=True)
 
 
 def _gray(image: NDArray[np.float32], window: tuple[float, float]) -> NDArray[np.uint8]:

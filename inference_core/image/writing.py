@@ -31,8 +31,11 @@ def check_writable(path: Path) -> None:
     check_folder(path)
     foreign = [file for file in data_files(path) if file.exists() and not path.exists()]
     if foreign:
-        raise UserError("data-file-exists", f"{path.name} keeps its voxels in {foreign[0].name}, which is there already.",
-                        "Choose another name.")
+        raise UserError(
+            "data-file-exists",
+            f"{path.name} keeps its voxels in {foreign[0].name}, which is there already.",
+            "Choose another name.",
+        )
 
 
 def check_folder(path: Path) -> None:
@@ -71,7 +74,9 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         try:
             write(aside / path.name)
         except OSError as error:
-            raise UserError("write-failed", f"{path} could not be written: {error.strerror}.", "Check the disk.") from error
+            raise UserError(
+                "write-failed", f"{path} could not be written: {error.strerror}.", "Check the disk."
+            ) from error
         os.replace(aside / path.name, path)
 
 

@@ -105,5 +105,5 @@ def format_check(rows: list[TissueShift], low_band_change: float) -> str:
         f"  {'ok' if row.passed else 'MOVED'} (limit {max(LIMIT_HU[row.tissue], row.uncertainty):.2f})"
         for row in rows
     ]
-    lines.append(f"low band (everything coarser than the network may touch): moved by {low_band_change:.3f} HU at most")
+    lines.append(f"low band (coarser than 64 pixels): moved by {low_band_change:.3f} HU at most")
     return "\n".join(lines)

@@ -82,6 +82,8 @@ def _stem(path: Path) -> str:
 def _read_json(path: Path, transform: NDArray[np.float64]) -> list[Roi]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError("unreadable-roi", f"{path} cannot be read: {error.strerror}.", "Check its rights.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(
             "unreadable-roi", f"{path} is not valid JSON: {error}.", "It may be empty or cut short; save it again."

@@ -6,6 +6,7 @@ The standard deviation is that of the population (numpy's ``ddof=0``); all sums 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from inference_core.errors import UserError
 from inference_core.image.volume import Volume
-from inference_core.image.writing import check_folder
+from inference_core.image.writing import check_folder, write_aside
 from inference_core.measurement.roi import Roi, voxels_inside, why_empty
 
 
@@ -195,11 +196,8 @@ def write_csv(rows: Sequence[RoiStatistics] | Sequence[RoiChange], path: Path) -
     kind = type(rows[0]) if rows else RoiStatistics
     units = [(field.name, "_hu" if field.name.startswith(("mean", "std")) else "") for field in fields(kind)]
     header = [name.replace("std", "std_population") + unit for name, unit in units]
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(astuple(row) for row in rows)
-    except OSError as error:
-        raise UserError("not-writable", f"{path} cannot be written: {error.strerror}.",
-                        "Close it in other programs, or choose another place.") from error  # fmt: skip
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(astuple(row) for row in rows)
+    write_aside(path, lambda aside: aside.write_text(text.getvalue(), encoding="utf-8", newline=""))

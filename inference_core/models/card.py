@@ -104,7 +104,7 @@ def read_card(path: Path) -> Card:
     try:
         text = json.loads(path.read_text(encoding="utf-8"))
         trained_for = text["trained_for"]
-        return Card(
+        card = Card(
             id=str(text["id"]),
             task=str(text["task"]),
             summary=str(text["summary"]),
@@ -123,6 +123,11 @@ def read_card(path: Path) -> Card:
             path=path,
             text=text,
         )
+        if not (
+            card.unit_hu > 0 and 1 <= card.kept_level <= card.wavelet_level <= 8 and card.multiple_of >= 1 <= card.halo
+        ):
+            raise ValueError("input: unit_hu, wavelet_level (1 to 8), kept_level, multiple_of or halo out of range")
+        return card
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             "bad-card",

@@ -26,7 +26,8 @@ def find_model(name: str, task: str) -> Card:
     """
     card = next((card for card in list_models() if card.id == name), None)
     if card is None:
-        path = Path(name).with_suffix(".json")
+        path = Path(name)
+        path = path.with_suffix(".json") if path.name else path
         if not path.is_file():
             known = ", ".join(card.id for card in list_models(task))
             raise UserError(
