@@ -114,3 +114,19 @@ def test_outputs_that_cannot_be_are_refused(ct, tmp_path, name, code):
     with pytest.raises(UserError) as caught:
         write_volume(ct, tmp_path / name)
     assert caught.value.code == code
+
+
+def test_a_nifti_file_that_did_not_fit_on_the_disk_is_not_left(ct, tmp_path, monkeypatch):
+    write = sitk.WriteImage
+
+    def on_a_full_disk(image, name, *rest):
+        write(image, name, *rest)
+        with open(name, "r+b") as file:
+            file.truncate(3000)
+
+    monkeypatch.setattr(sitk, "WriteImage", on_a_full_disk)
+    for suffix in (".nii", ".nii.gz"):
+        with pytest.raises(UserError) as caught:
+            write_volume(ct, tmp_path / f"a{suffix}")
+        assert caught.value.code == "write-failed"
+    assert list(tmp_path.iterdir()) == []

@@ -45,7 +45,7 @@ def test_no_file_names_a_folder_of_some_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b'"/work/main"', b"/root/x", b"\x00/home/me/x", b"C:\\Users\\me", b"cd /tmp/x", b"=/tmp/"]
+    "text", [b'"/work/x"', b"/root/x", b"\x00/home/me/x", b"C:\\Users\\me", b"cd /tmp/x", b"=/tmp/"]
 )
 def test_a_folder_of_some_machine_is_found(text: bytes) -> None:
     assert MACHINE_PATH.search(text)

@@ -114,7 +114,10 @@ def nifti_is_whole(path: Path) -> bool:
             return True  # Analyze or something else that only ITK knows
         needed = int(offset) + math.prod(dimensions[1 : dimensions[0] + 1]) * bits // 8 - len(header)
         while needed > 0:
-            part = file.read(min(needed, 1 << 24))
+            try:
+                part = file.read(min(needed, 1 << 24))
+            except (EOFError, zlib.error):  # the compressed stream itself is cut
+                part = b""
             if not part:
                 return False
             needed -= len(part)
