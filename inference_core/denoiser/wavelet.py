@@ -7,7 +7,7 @@ the low band of a slice x is
     low = P_h x P_w^T,        P = R D  (per axis),
 
 with D the decimating analysis (18 x 512 at level 6) and R the synthesis. Both are read off once from PyWavelets by
-transforming an identity matrix. Four thin matrix products then replace the transform: exact, and about 35 times faster.
+transforming an identity matrix. Four thin matrix products then replace the transform: exact, and many times faster.
 
 P is not a projection (cropping and padding again do not commute with it), so a residual that went once more through
 the high-pass would still move the low band. :func:`remove_low_band` therefore uses the orthogonal projector onto

@@ -17,9 +17,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_core.simulation.projection import WATER_ATTENUATION
+
 FloatArray = NDArray[np.float64]
 
-WATER_ATTENUATION = 0.0192  # per mm, about 70 keV
 SECTORS = 8
 VIEWS = 48
 GRID = 128  # pixels a side of the coarse slice that is projected

@@ -1,8 +1,8 @@
 """``unshuffle_cnn``: a small residual estimator for the wavelet high band of CT.
 
 Pixel-unshuffle by 2, plain 3x3 convolutions with ReLU at half resolution, pixel-shuffle. At width 32 and depth 8 it
-has 57,828 weights and 14,400 multiply-adds a pixel, 1/7 of the papers' generator, and denoises better at equal
-training time. No normalisation and no pooling: a pixel sees 16 or 17 pixels in each direction, so tiles with a halo
+has 57,828 weights and 14,400 multiply-adds a pixel, 1/7 of the papers' generator.
+No normalisation and no pooling: a pixel sees 16 or 17 pixels in each direction, so tiles with a halo
 equal the whole slice (see :mod:`inference_core.denoiser.tiles`).
 """
 
