@@ -22,3 +22,9 @@ def ct() -> Volume:
         direction=tuple(turn.ravel()),
         modality="CT",
     )
+
+
+@pytest.fixture(autouse=True)
+def _no_models_of_the_users(tmp_path_factory, monkeypatch):
+    """Tests see the bundled models only."""
+    monkeypatch.setenv("FAITHFUL_IMAGING_MODELS", str(tmp_path_factory.mktemp("models")))

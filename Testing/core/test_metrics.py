@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_core.measurement.metrics import mean_shift, psnr, ssim
+from inference_core.measurement.metrics import mean_shift, psnr, psnr_slice_max, ssim, ssim_slice_max
 from inference_core.measurement.tissue import RANGES_HU, tissue_masks
 
 
@@ -78,7 +78,7 @@ def test_mean_shift_is_output_minus_input_in_the_mask():
     assert math.isnan(mean_shift(after, before, np.zeros_like(mask)))
 
 
-@pytest.mark.parametrize("measure", [psnr, ssim, mean_shift])
+@pytest.mark.parametrize("measure", [psnr, ssim, psnr_slice_max, ssim_slice_max, mean_shift])
 def test_slices_that_do_not_match_are_refused(measure):
     with pytest.raises(ValueError, match=r"\(32, 32\) and \(32, 33\)"):
         measure(np.zeros((32, 32)), np.zeros((32, 33)))
@@ -115,3 +115,28 @@ def test_masks_stay_clear_of_edges():
     soft = tissue_masks(image)["soft"]
     assert soft.any()
     assert set(image[soft]) == {50}
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 1000), noise=st.floats(1, 300), brightest=st.integers(800, 3071))
+def test_slice_max_scores_are_those_of_the_papers_code(seed, noise, brightest):
+    """Restated with scikit-image on (HU + 1000) / 2000, the data range being the reference's maximum."""
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    reference = body_slice(seed, (48, 40))
+    reference[20, 20] = brightest
+    output = np.rint(reference + np.random.default_rng(seed).normal(0, noise, reference.shape)).astype(np.int16)
+    one, other = ((image + 1000.0) / 2000 for image in (reference, output))
+    expected = peak_signal_noise_ratio(one, other, data_range=one.max())
+    assert psnr_slice_max(output, reference) == pytest.approx(expected)
+    expected = structural_similarity(one, other, data_range=one.max())
+    assert ssim_slice_max(output, reference) == pytest.approx(expected)
+
+
+def test_slice_max_psnr_moves_with_the_brightest_pixel_and_psnr_does_not():
+    reference = body_slice()
+    output = reference + np.int16(10)
+    metal = (np.arange(reference.size).reshape(reference.shape) == 500) * np.int16(3071 - reference.ravel()[500])
+    assert psnr(output + metal, reference + metal) == psnr(output, reference)
+    moved = psnr_slice_max(output + metal, reference + metal) - psnr_slice_max(output, reference)
+    assert moved == pytest.approx(20 * math.log10(4071 / (int(reference.max()) + 1000)))

@@ -5,7 +5,7 @@ import pytest
 
 from inference_core.errors import UserError
 from inference_core.models.engines import open_engine
-from inference_core.models.registry import BUNDLED, find_model, list_models, suggest_denoiser
+from inference_core.models.registry import BUNDLED, add_model, find_model, list_models, own_models, suggest_denoiser
 
 
 @pytest.fixture
@@ -101,3 +101,28 @@ def test_engines_and_devices_that_are_not_there(name, device, code):
     if name == "torch":
         pytest.importorskip("torch")
     assert refused(lambda: open_engine(find_model("ct-sharp", "denoise-ct"), name, device)).code == code
+
+
+def test_an_added_model_is_listed_and_runs(copied):
+    added = add_model(copied, "mine")
+    assert added.id == "mine"
+    assert [card.id for card in list_models()].count("mine") == 1
+    assert not added.automatic
+    find_model("mine", "denoise-ct").file("onnx")
+    copied.unlink()
+    assert find_model("mine", "denoise-ct").path.parent.parent == own_models()
+    assert sorted(path.name for path in own_models().iterdir()) == ["mine"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("ct-sharp", "model-exists"), ("../x", "model-name"), ("", "model-exists")])
+def test_an_added_model_needs_a_name_of_its_own(copied, name, code):
+    assert refused(lambda: add_model(copied, name)).code == code
+
+
+def test_a_damaged_model_is_not_added_and_hides_no_other(copied):
+    copied.with_suffix(".onnx").write_bytes(b"no")
+    assert refused(lambda: add_model(copied, "mine")).code == "model-damaged"
+    assert list(own_models().iterdir()) == []
+    (own_models() / "broken").mkdir()
+    (own_models() / "broken" / "broken.json").write_text("{")
+    assert "ct-sharp" in [card.id for card in list_models()]

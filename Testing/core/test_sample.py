@@ -91,6 +91,14 @@ def test_the_last_paint_shows(painted: list[tuple[Ellipsoid, float]], seed: int)
     assert scene.hu_at(points)[~on_an_edge] == pytest.approx(expected[~on_an_edge], abs=1e-6)
 
 
+def test_painting_one_shape_again_replaces_it() -> None:
+    scene = Scene()
+    for hu in (100.0, 900.0, -200.0):
+        scene.paint(hu, Ellipsoid((2.0, 0.0, 0.0), (3.0, 3.0, 4.0)))
+        scene.paint(hu + 1, Ellipsoid((0.0, 0.0, 0.0), (3.0, 3.0, 3.0)))
+    assert scene.hu_at(np.array([[4.5, 0.0, 0.0], [-2.0, 0.0, 0.0]])) == pytest.approx([-200.0, -199.0])
+
+
 def test_water_reconstructs_to_0_hu() -> None:
     water = Ellipsoid((12.0, -7.0, 0.0), (70.0, 70.0, 1e5))
     views = line_integrals({frozenset([water]): WATER_ATTENUATION}, 720, 400, 0.6, 1, 0.6)

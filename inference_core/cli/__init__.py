@@ -17,19 +17,29 @@ def main(arguments: list[str] | None = None) -> None:
     from inference_core.cli.arguments import spell_for_jsonargparse
     from inference_core.cli.demo import demo
     from inference_core.cli.denoise import denoise
+    from inference_core.cli.evaluate import COMMANDS as EVALUATE
     from inference_core.cli.measure import measure
     from inference_core.cli.models import models
     from inference_core.cli.sample import sample
+    from inference_core.cli.simulate_dose import simulate_dose
+    from inference_core.cli.train import train
 
     commands: dict[str, Any] = {
         "denoise": denoise,
         "measure": measure,
         "sample": sample,
+        "simulate-dose": simulate_dose,
         "models": models,
         "demo": demo,
+        "evaluate": EVALUATE,
+        "train": _train_help,
     }
-    spelt = spell_for_jsonargparse(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    spelt = spell_for_jsonargparse(given)
     try:
+        if given[:1] == ["train"]:  # its options depend on the recipe
+            train(given[1:])
+            return
         auto_cli(
             commands,
             args=spelt,
@@ -50,3 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (Cancelled, KeyboardInterrupt):
         print("Cancelled; nothing was written.", file=sys.stderr)
         sys.exit(130)
+
+
+def _train_help(task: str = "denoiser") -> None:
+    """Train a network on your own data: inference-core train denoiser --config supervised_ct [key=value ...]."""

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+LISTS = {"evaluate": ("--model", "--phantom")}
+"""By command, options that take one value or more besides ``--roi``."""
 
-def spell_for_jsonargparse(arguments: Iterable[str], lists: tuple[str, ...] = ("--roi",)) -> list[str]:
-    """Allow dashes in option names, and several values after an option that takes a list.
+FLAGS = ("--filters", "--bm3d")
+"""Options that alone mean yes."""
 
-    jsonargparse names options after Python parameters (``--roi_transform``) and appends to a list with ``--roi+``.
-    So ``--roi a b --roi c --roi-transform t`` becomes ``--roi+=a --roi+=b --roi+=c --roi_transform t``.
+
+def spell_for_jsonargparse(arguments: Iterable[str]) -> list[str]:
+    """Allow dashes in option names, several values after an option that takes a list, and flags without a value.
+
+    jsonargparse names options after Python parameters (``--roi_transform``), appends to a list with ``--roi+``, and
+    wants ``true`` after a flag. So ``--roi a b --roi c --roi-transform t --filters`` becomes
+    ``--roi+=a --roi+=b --roi+=c --roi_transform t --filters=true``.
 
     Parameters
     ----------
     arguments : iterable of str
-        What stands after the program's name.
-    lists : tuple of str
-        Options that take one value or more; all that follows up to the next option is theirs.
+        What stands after the program's name. All that follows an option that takes a list, up to the next option, is
+        its.
 
     Returns
     -------
@@ -25,6 +31,7 @@ def spell_for_jsonargparse(arguments: Iterable[str], lists: tuple[str, ...] = ("
     spelt: list[str] = []
     current = ""  # the list option whose values are being read
     waiting = [*arguments]
+    lists = ("--roi", *LISTS.get(waiting[0] if waiting else "", ()))
     while waiting:
         argument = waiting.pop(0)
         if argument == "--":
@@ -35,6 +42,8 @@ def spell_for_jsonargparse(arguments: Iterable[str], lists: tuple[str, ...] = ("
         name, equals, value = argument.partition("=")
         if name.startswith("--"):
             name = name.replace("-", "_").replace("__", "--", 1)
+        if name in FLAGS and not equals and (not waiting or waiting[0] not in ("true", "false")):
+            equals, value = "=", "true"
         current = name if name in lists and not equals else ""
         if name in lists and equals and not value.startswith("["):  # [a, b] is a list as it stands
             spelt.append(f"{name}+={value}")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 
-def models(model: str | None = None) -> None:
-    """List the models, or print the card of one.
+def models(model: str | None = None, add: Path | None = None, name: str | None = None) -> None:
+    """List the models, print the card of one, or add one's own.
 
     Args:
         model: Id of a model whose whole card to print.
+        add: Card (.json) of a trained model to copy, with its weights, among one's own.
+        name: Id to give the added model; by default its card's.
     """
-    from inference_core.models.registry import find_model, list_models
+    from inference_core.models.registry import add_model, find_model, list_models
 
+    if add is not None:
+        card = add_model(add, name)
+        print(f"added {card.id}: {card.path}")
+        return
     if model is not None:
         known = {card.id: card for card in list_models()}
         print(json.dumps((known.get(model) or find_model(model, "denoise-ct")).text, indent=2, ensure_ascii=False))

@@ -1,7 +1,8 @@
-"""A slice before, after, and their difference, as one PNG."""
+"""Slices of CT side by side as one PNG, each under a caption with its window."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,24 @@ from inference_core.image.windows import WINDOWS, window_level
 PANEL = 512  # pixels; smaller slices are enlarged by whole factors to about this
 BAR = 28  # pixels of caption above a panel
 GAP = 6
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One slice of a picture.
+
+    Attributes
+    ----------
+    name : str
+    image : (H, W) array
+        HU, the right way up (:func:`upright`).
+    window : (lower, upper)
+        HU shown as black and white.
+    """
+
+    name: str
+    image: NDArray[Any]
+    window: tuple[float, float]
 
 
 def write_comparison(before: Volume, after: Volume, path: Path, index: int | None = None) -> None:
@@ -32,37 +51,51 @@ def write_comparison(before: Volume, after: Volume, path: Path, index: int | Non
     ------
     OSError
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     index = len(before.voxels) // 2 if index is None else index
-    one, two = (_upright(v.voxels[index].astype(np.float32), v) for v in (before, after))
+    one, two = (upright(v.voxels[index].astype(np.float32), v) for v in (before, after))
     wide, narrow = WINDOWS["temporal bone"], WINDOWS["difference"]
     panels = [
-        ("before", one, wide),
-        ("after (DENOISED, research use)", two, wide),
-        ("difference: after - before", two - one, narrow),
+        Panel("before", one, wide),
+        Panel("after (DENOISED, research use)", two, wide),
+        Panel("difference: after - before", two - one, narrow),
     ]
-    factor = max(1, round(PANEL / max(one.shape)))
-    height, width = (n * factor for n in one.shape)
-    picture = Image.new("L", (3 * width + 2 * GAP, height + BAR), 0)
+    write_panels(panels, path)
+
+
+def write_panels(panels: list[Panel], path: Path, columns: int = 3) -> None:
+    """Write slices of one size in rows of ``columns``.
+
+    Raises
+    ------
+    OSError
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    shape = panels[0].image.shape
+    factor = max(1, round(PANEL / max(shape)))
+    height, width = (n * factor for n in shape)
+    across = min(columns, len(panels))
+    down = -(-len(panels) // across)
+    size = (across * (width + GAP) - GAP, down * (height + BAR + GAP) - GAP)
+    picture = Image.new("L", size, 0)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=14)
-    for k, (name, image, window) in enumerate(panels):
-        x = k * (width + GAP)
-        gray = Image.fromarray(_gray(image, window)).resize((width, height), Image.Resampling.NEAREST)
-        picture.paste(gray, (x, BAR))
-        w, level = window_level(*window)
-        draw.text((x + 6, 6), f"{name}   W {w:g} L {level:g} HU", fill=230, font=font)
+    for k, panel in enumerate(panels):
+        x, y = k % across * (width + GAP), k // across * (height + BAR + GAP)
+        gray = Image.fromarray(_gray(panel.image, panel.window)).resize((width, height), Image.Resampling.NEAREST)
+        picture.paste(gray, (x, y + BAR))
+        w, level = window_level(*panel.window)
+        draw.text((x + 6, y + 6), f"{panel.name}   W {w:g} L {level:g} HU", fill=230, font=font)
     picture.save(path, format="PNG", optimize=True)
 
 
-def _gray(image: NDArray[np.float32], window: tuple[float, float]) -> NDArray[np.uint8]:
+def _gray(image: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
     low, high = window
     gray: NDArray[np.uint8] = (np.clip((image - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
     return gray
 
 
-def _upright(image: NDArray[Any], volume: Volume) -> NDArray[Any]:
+def upright(image: NDArray[Any], volume: Volume) -> NDArray[Any]:
     """Turn an axial slice the radiologist's way: patient's left on the right, front on top."""
     direction = np.reshape(volume.direction, (3, 3))
     if direction[0, 0] < -0.5:

@@ -102,38 +102,48 @@ def read_card(path: Path) -> Card:
         ``bad-card`` where it is no JSON or a field is missing or of the wrong kind.
     """
     try:
-        text = json.loads(path.read_text(encoding="utf-8"))
-        trained_for = text["trained_for"]
-        card = Card(
-            id=str(text["id"]),
-            task=str(text["task"]),
-            summary=str(text["summary"]),
-            architecture=str(text["architecture"]["name"]),
-            arguments=dict(text["architecture"]["arguments"]),
-            unit_hu=float(text["input"]["unit_hu"]),
-            wavelet_level=int(text["input"]["wavelet_level"]),
-            kept_level=int(text["input"]["kept_level"]),
-            multiple_of=int(text["input"]["multiple_of"]),
-            halo=int(text["input"]["halo"]),
-            modality=str(trained_for["modality"]),
-            noise_hu=_range(trained_for["noise_hu"]),
-            pixel_size_mm=_range(trained_for["pixel_size_mm"]),
-            automatic=bool(text["automatic"]),
-            sha256=dict(text["sha256"]),
-            path=path,
-            text=text,
-        )
-        if not (
-            card.unit_hu > 0 and 1 <= card.kept_level <= card.wavelet_level <= 8 and card.multiple_of >= 1 <= card.halo
-        ):
-            raise ValueError("input: unit_hu, wavelet_level (1 to 8), kept_level, multiple_of or halo out of range")
-        return card
+        return card_from(json.loads(path.read_text(encoding="utf-8")), path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             "bad-card",
             f"{path} is not a model card: {type(error).__name__} {error}.",
             "Compare it with the cards that inference-core models lists.",
         ) from error
+
+
+def card_from(text: dict[str, Any], path: Path) -> Card:
+    """The card of a JSON text that is, or will be, at ``path``.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        Where a field is missing or of the wrong kind.
+    """
+    trained_for = text["trained_for"]
+    card = Card(
+        id=str(text["id"]),
+        task=str(text["task"]),
+        summary=str(text["summary"]),
+        architecture=str(text["architecture"]["name"]),
+        arguments=dict(text["architecture"]["arguments"]),
+        unit_hu=float(text["input"]["unit_hu"]),
+        wavelet_level=int(text["input"]["wavelet_level"]),
+        kept_level=int(text["input"]["kept_level"]),
+        multiple_of=int(text["input"]["multiple_of"]),
+        halo=int(text["input"]["halo"]),
+        modality=str(trained_for["modality"]),
+        noise_hu=_range(trained_for["noise_hu"]),
+        pixel_size_mm=_range(trained_for["pixel_size_mm"]),
+        automatic=bool(text["automatic"]),
+        sha256=dict(text["sha256"]),
+        path=path,
+        text=text,
+    )
+    if not (
+        card.unit_hu > 0 and 1 <= card.kept_level <= card.wavelet_level <= 8 and card.multiple_of >= 1 <= card.halo
+    ):
+        raise ValueError("input: unit_hu, wavelet_level (1 to 8), kept_level, multiple_of or halo out of range")
+    return card
 
 
 def sha256_of(path: Path) -> str:

@@ -2,18 +2,68 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from inference_core.errors import UserError
 from inference_core.models.card import Card, read_card
+from inference_core.scratch import scratch_folder
 
 BUNDLED = Path(__file__).parent / "weights"
 
 
+def own_models() -> Path:
+    """Folder of the user's own models: FAITHFUL_IMAGING_MODELS, else ``.faithful-imaging/models`` in the home."""
+    given = os.environ.get("FAITHFUL_IMAGING_MODELS")
+    return Path(given) if given else Path.home() / ".faithful-imaging" / "models"
+
+
 def list_models(task: str | None = None) -> list[Card]:
-    """The bundled models, by id; only those of ``task`` where given."""
+    """The bundled models, by id, then the user's own; only those of ``task`` where given."""
     cards = [read_card(path) for path in sorted(BUNDLED.glob("*.json"))]
+    for path in sorted(own_models().glob("*/*.json")):
+        with suppress(UserError):  # a file that is no card must not hide the others
+            cards.append(read_card(path))
     return [card for card in cards if task in (None, card.task)]
+
+
+def add_model(path: Path, name: str | None = None) -> Card:
+    """Copy a trained model's card and weights among the user's own, where every command and Slicer list it.
+
+    Parameters
+    ----------
+    path : Path
+        Its card (.json); the weights lie beside it.
+    name : str, optional
+        Id to give it; by default the card's.
+
+    Raises
+    ------
+    UserError
+        ``model-exists``, ``model-name``, or as reading the card and its weights does.
+    """
+    card = read_card(path)
+    name = name or card.id
+    if not name or Path(name).name != name or name.startswith("."):
+        raise UserError("model-name", f"{name!r} cannot name a model.", "Give --name with letters, digits and dashes.")
+    if any(known.id == name for known in list_models()):
+        raise UserError("model-exists", f"A model {name!r} is there already.", "Give it another --name.")
+    folder = own_models() / name
+    text = card.text | {"id": name, "automatic": False}
+    with scratch_folder(_made(own_models())) as aside:
+        for suffix in card.sha256:
+            shutil.copyfile(card.file(suffix), aside / f"{name}.{suffix}")
+        (aside / f"{name}.json").write_text(json.dumps(text, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        whole = aside.rename(folder)
+    return read_card(whole / f"{name}.json")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def find_model(name: str, task: str) -> Card:

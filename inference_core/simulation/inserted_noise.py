@@ -11,73 +11,21 @@ keeps a network from taking anatomy for low-frequency noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_core.measurement.noise_power import FREQUENCY_BINS, NoisePower, measure_noise_power
 from inference_core.simulation.projection import WATER_ATTENUATION
+
+__all__ = ["FREQUENCY_BINS", "NoisePower", "draw_noise", "measure_noise_power"]
 
 FloatArray = NDArray[np.float64]
 
 SECTORS = 8
 VIEWS = 48
 GRID = 128  # pixels a side of the coarse slice that is projected
-RAMP_END = 0.14  # cycles a pixel: what is measured below it in a patient is anatomy as much as noise
-FREQUENCY_BINS = 48
-PATCH = 64
-
-
-@dataclass(frozen=True)
-class NoisePower:
-    """Radial noise power spectrum, in any unit (only its shape is used).
-
-    Attributes
-    ----------
-    power : (FREQUENCY_BINS,) array
-        At the centres of equal bins from 0 to sqrt(1/2) cycles a pixel.
-    """
-
-    power: FloatArray
-
-    def __call__(self, frequency: FloatArray) -> FloatArray:
-        """Power at ``frequency`` (cycles a pixel), with the ramp to zero below :data:`RAMP_END`."""
-        centres = (np.arange(FREQUENCY_BINS) + 0.5) * (np.sqrt(0.5) / FREQUENCY_BINS)
-        power = np.interp(frequency, centres, self.power)
-        at_ramp = np.interp(RAMP_END, centres, self.power)
-        return np.where(frequency < RAMP_END, at_ramp * frequency / RAMP_END, power)
-
-
-def measure_noise_power(slices: list[NDArray[np.float32]], patches_per_slice: int = 8) -> NoisePower:
-    """Noise power spectrum of the flattest soft-tissue patches.
-
-    Parameters
-    ----------
-    slices : list of (H, W) arrays
-        HU, one scanner and kernel.
-    patches_per_slice : int
-        64x64 patches taken from each slice, the flattest first.
-
-    Raises
-    ------
-    ValueError
-        Where no slice has a soft-tissue patch.
-    """
-    window = np.outer(np.hanning(PATCH), np.hanning(PATCH))
-    spectra = []
-    for image in slices:
-        for patch in _flat_patches(image, patches_per_slice):
-            spectra.append(np.abs(np.fft.fft2((patch - _plane(patch)) * window)) ** 2)
-    if not spectra:
-        raise ValueError("No 64x64 soft-tissue patch in these slices to measure the noise on.")
-    radius = np.hypot(np.fft.fftfreq(PATCH)[:, None], np.fft.fftfreq(PATCH)[None])
-    bins = np.minimum((radius / np.sqrt(0.5) * FREQUENCY_BINS).astype(int), FREQUENCY_BINS - 1)
-    mean = np.mean(spectra, axis=0)
-    count = np.bincount(bins.ravel(), minlength=FREQUENCY_BINS)
-    total = np.bincount(bins.ravel(), mean.ravel(), minlength=FREQUENCY_BINS)
-    filled = np.flatnonzero(count)
-    return NoisePower(np.interp(np.arange(FREQUENCY_BINS), filled, total[filled] / count[filled]))
 
 
 def draw_noise(
@@ -115,25 +63,6 @@ def draw_noise(
     body = clean > -300
     reference = noise[body] if body.sum() > 1000 else noise
     return (noise / reference.std()).astype(np.float32)
-
-
-def _flat_patches(image: NDArray[np.float32], count: int) -> list[FloatArray]:
-    found = []
-    for y in range(0, image.shape[0] - PATCH + 1, 16):
-        for x in range(0, image.shape[1] - PATCH + 1, 16):
-            patch = image[y : y + PATCH, x : x + PATCH].astype(np.float64)
-            blocks = patch.reshape(8, 8, 8, 8).mean(axis=(1, 3))
-            if blocks.min() > -20 and blocks.max() < 160:
-                found.append((blocks.std(), patch))
-    found.sort(key=lambda entry: entry[0])
-    return [patch for _, patch in found[:count]]
-
-
-def _plane(patch: FloatArray) -> FloatArray:
-    """Least-squares plane through a square patch."""
-    t = np.arange(len(patch)) - (len(patch) - 1) / 2
-    scale = np.sum(t**2) * len(patch)
-    return patch.mean() + (t @ patch.sum(1) / scale) * t[:, None] + (t @ patch.sum(0) / scale) * t[None]
 
 
 @lru_cache(maxsize=1)

@@ -67,7 +67,12 @@ def _ball(body: frozenset[Ellipsoid]) -> tuple[Point, float]:
 
 def _without_redundant(parts: frozenset[Ellipsoid]) -> frozenset[Ellipsoid]:
     """The same overlap without the ellipsoids that contain another one of it."""
-    return frozenset(b for b in parts if not any(a != b and _relation(a, b) == "inside" for a in parts))
+    kept = set(parts)
+    for part in sorted(parts, key=lambda part: (part.centre, part.semi_axes)):
+        # One at a time: of two that contain each other, being alike, one stays.
+        if any(a != part and _relation(a, part) == "inside" for a in kept):
+            kept.discard(part)
+    return frozenset(kept)
 
 
 @lru_cache(maxsize=1 << 20)

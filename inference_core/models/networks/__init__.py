@@ -24,6 +24,10 @@ def build_network(name: str, arguments: dict[str, Any]) -> nn.Module:
         from inference_core.models.networks.unshuffle_cnn import UnshuffleCnn
 
         return UnshuffleCnn(**arguments)
+    if name == "unshuffle_unet":
+        from inference_core.models.networks.unshuffle_unet import UnshuffleUnet
+
+        return UnshuffleUnet(**arguments)
     raise UserError("no-such-network", f"There is no network {name!r} in this version.", "Update Faithful Imaging.")
 
 

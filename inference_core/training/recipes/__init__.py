@@ -1,0 +1,51 @@
+"""Training recipes, one file a method, and its YAML configuration beside it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from inference_core.errors import UserError
+
+TASKS = {"denoiser": ("supervised_ct", "noise2noise_ct")}
+"""Recipes of each thing that can be trained."""
+
+CONFIGS = {"supervised_ct": "SupervisedCtConfig", "noise2noise_ct": "Noise2NoiseCtConfig"}
+
+
+def recipe_of(config: str, task: str) -> tuple[str, dict[str, Any]]:
+    """A configuration by a recipe's name or the path of a YAML file.
+
+    Returns
+    -------
+    The recipe's name, and the fields that the file sets.
+
+    Raises
+    ------
+    UserError
+        ``no-such-recipe`` or ``bad-config``.
+    """
+    import yaml
+
+    path = Path(__file__).parent / f"{config}.yaml" if config in TASKS[task] else Path(config)
+    known = ", ".join(TASKS[task])
+    if not path.is_file():
+        raise UserError("no-such-recipe", f"There is no configuration {config!r}.", f"Give a YAML file, or: {known}.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        name = content.pop("recipe")
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise UserError(
+            "bad-config", f"{path} is no configuration: {error}.", f"It is YAML with a line 'recipe: ...' ({known})."
+        ) from error
+    if name not in TASKS[task]:
+        raise UserError("no-such-recipe", f"{path} names the recipe {name!r}.", f"Recipes are: {known}.")
+    return name, content
+
+
+def load_recipe(name: str) -> tuple[type, Callable[[Any], None]]:
+    """A recipe's configuration class and its ``train``. Imports torch."""
+    module = importlib.import_module(f"inference_core.training.recipes.{name}")
+    return getattr(module, CONFIGS[name]), module.train

@@ -1,0 +1,153 @@
+"""How good a denoiser in training is, on patients it is not trained on: with a full-dose reference, and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from inference_core.denoiser.pipeline import denoise_slice
+from inference_core.image.picture import Panel
+from inference_core.measurement.metrics import mean_shift, psnr
+from inference_core.measurement.noise import noise_level
+from inference_core.measurement.tissue import tissue_masks
+from inference_core.simulation.inserted_noise import draw_noise, measure_noise_power
+from inference_core.training.ct_folders import Scan
+from inference_core.training.ct_publish import draft_card
+from inference_core.training.ct_samples import AIR_CLIP, fine_noise
+
+if TYPE_CHECKING:
+    from inference_core.training.recipes.supervised_ct import SupervisedCtConfig
+
+MOST_SLICES = 8
+STRENGTH = 2.0  # of inserted noise over the scan's own: quarter dose
+SHIFT_LIMIT = 0.5  # HU; further shifts cost PENALTY dB a HU in the reference-free score
+PENALTY = 10.0
+WINDOW = (-160.0, 240.0)
+DIFFERENCE = (-100.0, 100.0)
+
+
+class CtValidation:
+    """Noisy slices of the validation patients, run through the whole pipeline.
+
+    Parameters
+    ----------
+    scans : list of Scan
+        Full dose.
+    config : SupervisedCtConfig
+    network : Module
+        As it is when a method is called.
+    device : torch.device
+    """
+
+    def __init__(
+        self, scans: list[Scan], config: SupervisedCtConfig, network: nn.Module, device: torch.device
+    ) -> None:
+        self.config = config
+        self.network = network
+        self.device = device
+        self.card = draft_card(config, {"name": config.network, "arguments": {}}, halo=1)
+        chosen = [(image, scan) for scan in scans for image in scan.slices]
+        chosen = chosen[:: -(-len(chosen) // MOST_SLICES)]
+        rng = np.random.default_rng([config.seed, 1])
+        self.pairs: list[tuple[NDArray[np.int16], NDArray[np.int16]]] = []
+        for image, scan in chosen:
+            noisy = _noisy(image, scan, rng)
+            self.pairs.append((_whole(noisy), _whole(image)))
+        if config.low_dose is not None:
+            self.pairs = true_pairs(scans, config.low_dose)
+
+    def denoised(self, image: NDArray[np.int16]) -> NDArray[np.int16]:
+        """A slice as ``inference-core denoise`` would give it."""
+
+        def run(high: NDArray[np.float32]) -> NDArray[np.float32]:
+            multiple = self.card.multiple_of
+            rows, columns = high.shape
+            padded = np.pad(high, ((0, -rows % multiple), (0, -columns % multiple)), mode="reflect")
+            with torch.no_grad():
+                out = self.network(torch.from_numpy(padded)[None, None].to(self.device))
+            return np.asarray(out.float().cpu()[0, 0, :rows, :columns])
+
+        return denoise_slice(image, run, self.card)[0]
+
+    def scores(self) -> dict[str, float]:
+        """PSNR and its gain, noise reduction in dB, mean shifts in HU, and the score that ``score_by`` names."""
+        rows = []
+        for noisy, clean in self.pairs:
+            out = self.denoised(noisy)
+            masks = tissue_masks(clean)
+            shifts = [mean_shift(out, noisy, masks[tissue]) for tissue in ("soft", "air")]
+            reduction = 20 * np.log10(noise_level(noisy[None]) / max(noise_level(out[None]), 1e-3))
+            rows.append([psnr(out, clean), psnr(noisy, clean), reduction, *shifts])
+        after, before, reduction, soft, air = (float(value) for value in _means(rows))
+        worst = np.nanmax(np.abs([soft, air, 0.0]))
+        free = reduction - PENALTY * max(0.0, float(worst) - SHIFT_LIMIT)
+        return {
+            "psnr": after,
+            "psnr_gain": after - before,
+            "noise_reduction_db": reduction,
+            "shift_soft": soft,
+            "shift_air": air,
+            "reference_free": free,
+            "score": after if self.config.score_by == "paired" else free,
+        }
+
+    def panels(self) -> list[Panel]:
+        """Input, output and change of up to three slices."""
+        panels = []
+        for noisy, _ in self.pairs[:3]:
+            out = self.denoised(noisy)
+            panels += [
+                Panel("input", noisy, WINDOW),
+                Panel("output", out, WINDOW),
+                Panel("output - input", out.astype(np.float32) - noisy, DIFFERENCE),
+            ]
+        return panels
+
+
+def true_pairs(scans: list[Scan], low_dose: Path) -> list[tuple[NDArray[np.int16], NDArray[np.int16]]]:
+    """Slices of the scans of the same name in a folder of low-dose scans, with the full-dose ones.
+
+    Raises
+    ------
+    UserError
+        ``pairs-differ``.
+    """
+    from inference_core.errors import UserError
+    from inference_core.training.ct_folders import read_scans, scan_of, scan_paths
+
+    names = {scan.name: scan for scan in scans}
+    found = read_scans([path for path in scan_paths(low_dose) if scan_of(path) in names])
+    pairs = []
+    for low in found:
+        full = names[low.name].slices
+        if len(full) != len(low.slices) or full[0].shape != low.slices[0].shape:
+            raise UserError(
+                "pairs-differ",
+                f"{low.name} has {len(low.slices)} low-dose and {len(full)} full-dose slices, or of different sizes.",
+                "Give the same slices in both folders.",
+            )
+        pairs += [(_whole(one), _whole(other)) for one, other in zip(low.slices, full, strict=True)]
+    return pairs[:: -(-len(pairs) // MOST_SLICES)]
+
+
+def _noisy(image: NDArray[np.float32], scan: Scan, rng: np.random.Generator) -> NDArray[np.float32]:
+    noise = draw_noise(image, measure_noise_power(scan.slices), scan.pixel_size, 0.6, rng)
+    amplitude = STRENGTH * max(fine_noise(image, image), 1.0) / max(fine_noise(noise, image), 1e-3)
+    return np.maximum(image + noise * np.float32(amplitude), np.float32(AIR_CLIP))
+
+
+def _whole(image: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.rint(np.clip(image, -2048, 32767)).astype(np.int16)
+
+
+def _means(rows: list[list[float]]) -> NDArray[np.float64]:
+    """Column means; NaN where a tissue is in no slice."""
+    values = np.array(rows)
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)

@@ -1,0 +1,288 @@
+"""The one training loop, for every recipe; on Lightning Fabric, so for one core as for several GPUs and nodes.
+
+A recipe (:mod:`inference_core.training.recipes`) prepares a :class:`Task` (networks, optimisers, one step) and
+hands it to :func:`fit`, which does the rest: averages of the weights, losses and pictures, validation,
+checkpoints, going on where a stopped or killed run was, and publishing.
+
+What is random in a step is drawn from generators seeded by (seed, step, process), so a run that was killed and goes on
+takes the same steps as one that was not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from inference_core.errors import Cancelled, UserError
+from inference_core.image.picture import Panel
+from inference_core.training.checkpoint import newest_checkpoint, read_state, step_of, write_checkpoint
+from inference_core.training.run_record import RunRecord
+from inference_core.training.weight_average import WeightAverage
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every run has; a recipe's own configuration adds to it."""
+
+    out: Path
+    """Folder of the run: configuration, log, pictures, checkpoints, and the model at the end. A run that is there
+    already goes on."""
+    seed: int = 0
+    steps: int = 45_000
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Of the networks' forward and backward passes; weights are float32 always."""
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = 1
+    """Processes on this machine, one a GPU (or CPU process). More machines: start it by ``fabric run``."""
+    clip: float = 1.0
+    """Largest norm of a network's gradient."""
+    average_decay: float = 0.999
+    """Of the exponential moving average of the weights that is validated and published."""
+    log_every: int = 200
+    """Steps."""
+    validate_every: int = 5000
+    """Steps; pictures are made then too."""
+    checkpoint_every: int = 1000
+    """Steps."""
+    select: Literal["last", "best"] = "last"
+    """Which weights are published: the last, or those with the best validation score."""
+
+
+class Stateful(Protocol):
+    """What a checkpoint can hold."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nested tensors, numbers, strings."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """The other way."""
+
+
+@dataclass
+class Task:
+    """What a recipe hands to the loop.
+
+    Attributes
+    ----------
+    networks, optimisers : dict
+        By name, as :meth:`Fabric.setup` gave them.
+    schedules : dict
+        Learning-rate schedules; each takes a step after each step.
+    step : callable
+        ``step(rng)`` updates the networks once and returns losses to log; ``rng`` is a numpy Generator.
+    publish : callable
+        ``publish(folder)`` writes weights, ONNX and card; called with the averaged weights in the networks.
+    validate : callable, optional
+        Scores to log, with the averaged weights in the networks; ``score``, the higher the better, selects.
+    pictures : callable, optional
+        Panels to look at, three a row.
+    own : dict
+        What differs from process to process and goes into its checkpoint, e.g. image pools.
+    """
+
+    networks: dict[str, nn.Module]
+    optimisers: dict[str, torch.optim.Optimizer]
+    schedules: dict[str, torch.optim.lr_scheduler.LRScheduler]
+    step: Callable[[np.random.Generator], dict[str, Tensor]]
+    publish: Callable[[Path], None]
+    validate: Callable[[], dict[str, float]] | None = None
+    pictures: Callable[[], list[Panel]] | None = None
+    own: dict[str, Stateful] = field(default_factory=dict)
+
+
+def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) -> None:
+    """Train, from the start or from the newest checkpoint in ``config.out``.
+
+    Parameters
+    ----------
+    config : RunConfig
+    recipe : str
+        Its name, for the record.
+    prepare : callable
+        ``prepare(config, fabric)`` gives the task.
+
+    Raises
+    ------
+    UserError
+        ``config-differs`` where ``out`` holds a run with another configuration, ``no-score``.
+    Cancelled
+        After Ctrl-C or a termination signal; a checkpoint has been written.
+    """
+    fabric = _open_fabric(config)
+    fabric.launch()
+    record = RunRecord(config, recipe, writes=fabric.global_rank == 0)
+    record.claim()
+    fabric.barrier()
+    torch.manual_seed(config.seed)
+    task = prepare(config, fabric)
+    averages = {name: WeightAverage(network, config.average_decay) for name, network in task.networks.items()}
+    best: dict[str, Any] = {"score": None, "step": 0, "weights": {}}
+    done = _restore(config, fabric, task, averages, best)
+    record.resume(done)
+    with _stop_signals() as stopped, record.bar(done) as bar:
+        for step in range(done + 1, config.steps + 1):
+            rng = np.random.default_rng([config.seed, step, fabric.global_rank])
+            torch.manual_seed(int(rng.integers(1 << 62)))
+            losses = task.step(rng)
+            for schedule in task.schedules.values():
+                schedule.step()
+            for name, average in averages.items():
+                average.update(task.networks[name])
+            bar.update()
+            last = step == config.steps
+            if step % config.log_every == 0 or last:
+                record.log(step, _means(fabric, losses), bar)
+            if step % config.validate_every == 0 or last:
+                _look(step, config, task, averages, best, record, fabric)
+            # Processes must agree to stop; asking them costs time, so several are asked at each line of the log only.
+            asked = fabric.world_size == 1 or step % config.log_every == 0
+            stop = asked and bool(fabric.all_reduce(torch.tensor(float(stopped())), reduce_op="sum"))
+            if step % config.checkpoint_every == 0 or last or stop:
+                _save(config, fabric, step, task, averages, best)
+            if stop and not last:
+                record.say(f"Stopped after step {step} of {config.steps}; the same command goes on from there.")
+                raise Cancelled
+    if fabric.global_rank == 0:
+        _publish(config, task, averages, best)
+    fabric.barrier()
+
+
+def update(fabric: Fabric, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, clip: float) -> None:
+    """One step of one optimiser down one loss, with the gradient's norm clipped."""
+    optimiser.zero_grad()
+    fabric.backward(loss)
+    fabric.clip_gradients(network, optimiser, max_norm=clip, error_if_nonfinite=False)
+    optimiser.step()
+
+
+def warm_up_and_cosine(optimiser: torch.optim.Optimizer, steps: int, warm_up: int = 100) -> Any:
+    """Learning rate from near 0 to its value in ``warm_up`` steps, then along a cosine to 0 at ``steps``."""
+
+    def factor(step: int) -> float:
+        return min(1.0, (step + 1) / warm_up) * 0.5 * (1 + float(np.cos(np.pi * step / steps)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
+def _means(fabric: Fabric, losses: dict[str, Tensor]) -> dict[str, float]:
+    """Losses as numbers, averaged over the processes."""
+    return {name: torch.as_tensor(fabric.all_reduce(loss.detach())).item() for name, loss in losses.items()}
+
+
+def _open_fabric(config: RunConfig) -> Fabric:
+    if os.environ.get("LT_CLI_USED"):  # started by `fabric run`, which says where to run
+        return Fabric(precision=config.precision)
+    return Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
+
+
+def _look(
+    step: int,
+    config: RunConfig,
+    task: Task,
+    averages: dict[str, WeightAverage],
+    best: dict[str, Any],
+    record: RunRecord,
+    fabric: Fabric,
+) -> None:
+    """Validate, keep the best, make pictures: on one process, the others wait."""
+    if fabric.global_rank == 0:
+        with _averaged(task, averages), torch.no_grad():
+            scores = task.validate() if task.validate else {}
+            panels = task.pictures() if task.pictures else []
+        if config.select == "best" and "score" not in scores:
+            raise UserError(
+                "no-score", "select=best needs patients to validate on.", "Name some: split.validation='[PATIENT]'."
+            )
+        if "score" in scores and (best["score"] is None or scores["score"] > best["score"]):
+            best["score"], best["step"] = scores["score"], step
+            if config.select == "best":
+                best["weights"] = {name: {k: v.clone() for k, v in a.weights.items()} for name, a in averages.items()}
+        record.validation(step, scores, panels)
+    fabric.barrier()
+
+
+def _save(
+    config: RunConfig,
+    fabric: Fabric,
+    step: int,
+    task: Task,
+    averages: dict[str, WeightAverage],
+    best: dict[str, Any],
+) -> None:
+    shared = {
+        "networks": {name: network.state_dict() for name, network in task.networks.items()},
+        "optimisers": {name: optimiser.state_dict() for name, optimiser in task.optimisers.items()},
+        "schedules": {name: _plain(schedule.state_dict()) for name, schedule in task.schedules.items()},
+        "averages": {name: average.state_dict() for name, average in averages.items()},
+        "best": best,
+    }
+    own = {name: thing.state_dict() for name, thing in task.own.items()}
+    write_checkpoint(config.out, step, shared, own, fabric.global_rank, fabric.barrier)
+
+
+def _restore(
+    config: RunConfig, fabric: Fabric, task: Task, averages: dict[str, WeightAverage], best: dict[str, Any]
+) -> int:
+    """Load the newest checkpoint; return the steps done."""
+    checkpoint = newest_checkpoint(config.out)
+    if checkpoint is None:
+        return 0
+    shared = read_state(checkpoint / "shared.safetensors")
+    parts = {"networks": task.networks, "optimisers": task.optimisers, "schedules": task.schedules}
+    for part, things in {**parts, "averages": averages}.items():
+        for name, thing in things.items():  # type: ignore[attr-defined]
+            thing.load_state_dict(shared[part][name])
+    best.update(shared["best"])
+    own = checkpoint / f"process-{fabric.global_rank}.safetensors"
+    if task.own and own.is_file():  # not there: more processes than before, which start with empty pools
+        for name, state in read_state(own).items():
+            task.own[name].load_state_dict(state)
+    return step_of(checkpoint)
+
+
+def _publish(config: RunConfig, task: Task, averages: dict[str, WeightAverage], best: dict[str, Any]) -> None:
+    with _averaged(task, averages):
+        for name, weights in best["weights"].items():
+            task.networks[name].load_state_dict(weights)
+        task.publish(config.out)
+
+
+@contextmanager
+def _averaged(task: Task, averages: dict[str, WeightAverage]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for name, average in averages.items():
+            stack.enter_context(average.in_place_of(task.networks[name]))
+        yield
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and termination ask the loop to stop after its step; a second Ctrl-C ends it at once."""
+    seen: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(seen)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """A schedule's state without its functions, which the recipe makes anew."""
+    return {key: value for key, value in state.items() if key != "lr_lambdas"} | {"lr_lambdas": [None]}

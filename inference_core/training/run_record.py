@@ -1,0 +1,144 @@
+"""What a run leaves to read: ``config.yaml``, ``log.jsonl``, ``pictures/``, TensorBoard, and a bar while it goes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference_core.errors import UserError
+from inference_core.image.picture import Panel, write_panels
+from inference_core.image.writing import write_aside
+
+if TYPE_CHECKING:
+    from inference_core.training.loop import RunConfig
+
+FREE = {"out", "devices", "accelerator", "log_every", "checkpoint_every"}
+"""Fields in which a run that goes on may differ from before."""
+
+
+class RunRecord:
+    """The record of one run.
+
+    Parameters
+    ----------
+    config : RunConfig
+    recipe : str
+    writes : bool
+        Whether this process is the one that writes.
+    """
+
+    def __init__(self, config: RunConfig, recipe: str, writes: bool) -> None:
+        self.config = config
+        self.recipe = recipe
+        self.writes = writes
+        self.started = time.process_time()
+        self.board: Any = None
+
+    def claim(self) -> None:
+        """Write the configuration, or check that the run which is there has the same.
+
+        Raises
+        ------
+        UserError
+            ``config-differs``.
+        """
+        if not self.writes:
+            return
+        import yaml
+
+        path = self.config.out / "config.yaml"
+        now = {"recipe": self.recipe, **json.loads(json.dumps(asdict(self.config), default=str))}
+        if not path.exists():
+            self.config.out.mkdir(parents=True, exist_ok=True)
+            write_aside(path, lambda aside: aside.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8"))
+            return
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        differing = [key for key in {**before, **now} if key not in FREE and before.get(key) != now.get(key)]
+        if differing:
+            raise UserError(
+                "config-differs",
+                f"{self.config.out} holds a run with other settings: "
+                + ", ".join(f"{key} {before.get(key)} (now {now.get(key)})" for key in differing)
+                + ".",
+                "Give another out folder, or the settings of that run to go on with it.",
+            )
+
+    def resume(self, done: int) -> None:
+        """Drop log lines past the checkpoint that the run goes on from; start TensorBoard where it is installed."""
+        if not self.writes:
+            return
+        log = self.config.out / "log.jsonl"
+        if log.exists():
+            lines = log.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if _is_whole(line) and json.loads(line)["step"] <= done]
+            write_aside(log, lambda aside: aside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8"))
+        if importlib.util.find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            folder = str(self.config.out / "tensorboard")
+            self.board = SummaryWriter(folder, purge_step=done + 1)
+        if done:
+            self.say(f"Going on after step {done} of {self.config.steps}.")
+
+    def bar(self, done: int) -> AbstractContextManager[Any]:
+        """Progress bar on standard error."""
+        from tqdm import tqdm
+
+        return tqdm(total=self.config.steps, initial=done, unit="step", disable=None if self.writes else True)
+
+    def log(self, step: int, losses: dict[str, float], bar: Any) -> None:
+        """One line of losses."""
+        bar.set_postfix({name: f"{value:.4g}" for name, value in losses.items()}, refresh=False)
+        self._line(step, losses)
+
+    def validation(self, step: int, scores: dict[str, float], panels: list[Panel]) -> None:
+        """Scores and pictures."""
+        if scores:
+            self._line(step, scores)
+            self.say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
+        if panels:
+            path = self.config.out / "pictures" / f"step-{step:08d}.png"
+            path.parent.mkdir(exist_ok=True)
+            write_aside(path, lambda aside: write_panels(panels, aside))
+            if self.board:
+                from PIL import Image
+
+                self.board.add_image("pictures", np.asarray(Image.open(path)), step, dataformats="HW")
+
+    def say(self, text: str) -> None:
+        """A line on standard error, above the bar."""
+        from tqdm import tqdm
+
+        if self.writes:
+            tqdm.write(text, file=sys.stderr)
+
+    def _line(self, step: int, values: dict[str, float]) -> None:
+        if not self.writes:
+            return
+        line = {"step": step, "cpu_s": round(time.process_time() - self.started, 1), **values}
+        with open(self.config.out / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.board:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, step)
+            self.board.flush()
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def read_log(run: Path) -> list[dict[str, float]]:
+    """The lines of a run's log."""
+    return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
