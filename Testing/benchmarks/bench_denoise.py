@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-MODEL = "ct-sharp"
+MODEL = "low-dose-ct"
 SIZE = 512
 VOLUME_SLICES = 300
 HEAVY = ("torch", "onnxruntime", "SimpleITK")

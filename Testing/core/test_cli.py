@@ -34,7 +34,7 @@ def test_denoise_writes_a_volume_a_picture_and_a_report(scan, ct, name):
     done = command("denoise", "CT.nrrd", name, cwd=scan.parent)
     assert done.returncode == 0, done.stderr
     assert "CT-number check" in done.stdout
-    assert "ct-sharp" in done.stdout
+    assert "low-dose-ct" in done.stdout
     denoised = read_volume(scan.with_name(name))
     assert denoised.same_grid_as(ct)
     assert denoised.voxels.std() < ct.voxels.std()
@@ -65,11 +65,11 @@ def test_strength_zero_changes_nothing(scan, ct):
         (["denoise", "missing.nrrd", "out.nrrd"], "does not exist"),
         (["denoise", "CT.nrrd", "out_folder"], "DICOM folder cannot be written yet"),
         (["denoise", "CT.nrrd", "CT.nrrd"], "never changed"),
-        (["denoise", "CT.nrrd", "out.nrrd", "--model", "best"], "ct-sharp"),
+        (["denoise", "CT.nrrd", "out.nrrd", "--model", "best"], "low-dose-ct"),
         (["denoise", "CT.nrrd", "out.nrrd", "--strength", "3"], "Choose 0"),
         (["denoise", "CT.nrrd", "out.nrrd", "--device", "cuda:99", "--engine", "onnxruntime"], "torch"),
         (["denoise", "CT.nrrd", "out.nrrd", "--roi", "none.mrk.json"], "none.mrk.json"),
-        (["models", "--model", "best"], "ct-sharp"),
+        (["models", "--model", "best"], "low-dose-ct"),
     ],
 )
 def test_mistakes_are_answered_with_a_remedy_not_a_traceback(scan, arguments, word):
@@ -82,9 +82,9 @@ def test_mistakes_are_answered_with_a_remedy_not_a_traceback(scan, arguments, wo
 
 def test_models_lists_what_is_there_and_shows_a_card():
     listing = command("models").stdout
-    assert "ct-sharp " in listing
-    assert "ct-sharp-phantom" in listing
-    assert json.loads(command("models", "--model", "ct-sharp").stdout)["id"] == "ct-sharp"
+    assert "low-dose-ct " in listing
+    assert "low-dose-ct-phantom" in listing
+    assert json.loads(command("models", "--model", "low-dose-ct").stdout)["id"] == "low-dose-ct"
 
 
 def test_help_and_version():

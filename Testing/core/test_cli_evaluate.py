@@ -50,28 +50,28 @@ def line_of(text: str, method: str) -> list[str]:
 
 
 def test_models_and_filters_side_by_side_in_all_files(folder, capsys):
-    run("--low", "low", "--full", "full", "--model", "ct-sharp", "ct-sharp-phantom", "--filters",
+    run("--low", "low", "--full", "full", "--model", "low-dose-ct", "low-dose-ct-phantom", "--filters",
         "--tune-on", "A_k_0002", "--out", "results")  # fmt: skip
     printed = capsys.readouterr().out
     assert "tuned for PSNR on A_k_0002" in printed
     for heading in ("### A_k (1 slice of 1 subject", "### B_k (1 slice of 1 subject", "### All scans (2 slices of 2"):
         assert heading in printed
-    assert float(line_of(printed, "ct-sharp")[3]) > 3, "the bundled model gains over 3 dB on plain noise"
+    assert float(line_of(printed, "low-dose-ct")[3]) > 3, "the bundled model gains over 3 dB on plain noise"
     assert (folder / "results.md").read_text() in printed
     rows = list(csv.DictReader((folder / "results.csv").open()))
     methods = {row["method"] for row in rows}
-    assert {"low dose", "ct-sharp", "ct-sharp-phantom"} < methods
+    assert {"low dose", "low-dose-ct", "low-dose-ct-phantom"} < methods
     assert len(methods) == 10
     assert {row["name"] for row in rows} == {"A_k_0001", "B_k_0001"}
     record = json.loads((folder / "results.json").read_text())
-    score = record["scans"]["A_k"]["methods"]["ct-sharp"]["gain"]
-    assert f"{score['mean']:+.2f}" == line_of(printed, "ct-sharp")[3]
-    assert record["settings"]["methods"]["ct-sharp"]["sha256"]["onnx"]
+    score = record["scans"]["A_k"]["methods"]["low-dose-ct"]["gain"]
+    assert f"{score['mean']:+.2f}" == line_of(printed, "low-dose-ct")[3]
+    assert record["settings"]["methods"]["low-dose-ct"]["sha256"]["onnx"]
     spectra = list(csv.DictReader((folder / "results_noise_power.csv").open()))
     power = {(line["method"], line["cycles_per_mm"]): float(line["noise_power_hu2_mm2"]) for line in spectra}
     highest = max((f for _, f in power), key=float)
     assert power["low dose", highest] == pytest.approx(40**2 * 0.7**2, rel=0.5)
-    assert power["ct-sharp", highest] < 0.2 * power["low dose", highest]
+    assert power["low-dose-ct", highest] < 0.2 * power["low dose", highest]
     pictures = {path.name for path in (folder / "results_pictures").iterdir()}
     assert pictures == {"A_k.png", "B_k.png", "A_k_noise_power.png", "B_k_noise_power.png"}
 
@@ -79,7 +79,7 @@ def test_models_and_filters_side_by_side_in_all_files(folder, capsys):
 def test_a_strip_shows_the_reference_first_and_every_method(folder, capsys):
     from PIL import Image
 
-    run("--low", "V_low.nii.gz", "--full", "V_full.nii.gz", "--model", "ct-sharp", "--out", "results")
+    run("--low", "V_low.nii.gz", "--full", "V_full.nii.gz", "--model", "low-dose-ct", "--out", "results")
     strip = np.asarray(Image.open(folder / "results_pictures" / "V_low.png"), float)
     height = width = 256 * 2
     assert strip.shape == (height + 28, 3 * width + 2 * 6)
@@ -88,22 +88,22 @@ def test_a_strip_shows_the_reference_first_and_every_method(folder, capsys):
 
 
 def test_every_slice_of_two_volumes_is_scored(folder, capsys):
-    run("--low", "V_low.nii.gz", "--full", "V_full.nii.gz", "--model", "ct-sharp", "--out", "results")
+    run("--low", "V_low.nii.gz", "--full", "V_full.nii.gz", "--model", "low-dose-ct", "--out", "results")
     assert "### V_low (3 slices of 1 subject" in capsys.readouterr().out
     rows = list(csv.DictReader((folder / "results.csv").open()))
-    assert [row["slice"] for row in rows if row["method"] == "ct-sharp"] == ["0", "1", "2"]
+    assert [row["slice"] for row in rows if row["method"] == "low-dose-ct"] == ["0", "1", "2"]
 
 
 def test_without_a_reference_models_can_still_be_ranked(folder, capsys):
-    run("--low", "low", "--model", "ct-sharp", "--only", "A", "--out", "results")
+    run("--low", "low", "--model", "low-dose-ct", "--only", "A", "--out", "results")
     printed = capsys.readouterr().out
     assert "PSNR dB" not in printed
     assert "B_k" not in printed
-    low, denoised = line_of(printed, "low dose"), line_of(printed, "ct-sharp")
+    low, denoised = line_of(printed, "low dose"), line_of(printed, "low-dose-ct")
     assert float(low[-4]) > 30
     assert float(denoised[-4]) < 0.5 * float(low[-4])
     record = json.loads((folder / "results.json").read_text())
-    assert record["all"]["methods"]["ct-sharp"]["psnr"] == {"mean": None, "interval_95": [None, None]}
+    assert record["all"]["methods"]["low-dose-ct"]["psnr"] == {"mean": None, "interval_95": [None, None]}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_without_a_reference_models_can_still_be_ranked(folder, capsys):
         (["--full", "full", "--phantom", "0"], "--full is given without --low"),
         (["--low", "nothing"], "nothing does not exist"),
         (["--low", "low", "--full", "full", "--only", "Z"], "'Z'"),
-        (["--low", "low", "--full", "full", "--model", "best"], "ct-sharp"),
+        (["--low", "low", "--full", "full", "--model", "best"], "low-dose-ct"),
         (["--low", "low", "--filters"], "there is none"),
         (["--low", "low", "--full", "full", "--filters", "--tune-on", "Z"], "'Z'"),
         (["--low", "low/A_k_0001.nrrd", "--full", "full/A_k_0001.nrrd", "--filters"], "only slice"),
@@ -139,7 +139,7 @@ def test_results_never_take_the_place_of_a_model_that_is_read(folder, capsys):
 
     from inference_core.models.registry import find_model
 
-    card = find_model("ct-sharp", "denoise-ct").path
+    card = find_model("low-dose-ct", "denoise-ct").path
     for suffix in (".json", ".onnx"):
         shutil.copy(card.with_suffix(suffix), folder / f"mine{suffix}")
     with pytest.raises(SystemExit):

@@ -324,13 +324,13 @@ def test_models_of_one_name_are_told_apart(tmp_path):
 
     from inference_core.models.registry import find_model
 
-    card = find_model("ct-sharp", "denoise-ct").path
+    card = find_model("low-dose-ct", "denoise-ct").path
     for suffix in (".json", ".onnx", ".safetensors"):
         shutil.copy(card.with_suffix(suffix), tmp_path / f"copy{suffix}")
     copy = str(tmp_path / "copy.json")
-    denoisers, records = network_denoisers(["ct-sharp", copy, "ct-sharp-phantom", "ct-sharp"])
-    assert list(denoisers) == ["ct-sharp", copy, "ct-sharp-phantom"]
-    assert records[copy]["sha256"] == records["ct-sharp"]["sha256"]
+    denoisers, records = network_denoisers(["low-dose-ct", copy, "low-dose-ct-phantom", "low-dose-ct"])
+    assert list(denoisers) == ["low-dose-ct", copy, "low-dose-ct-phantom"]
+    assert records[copy]["sha256"] == records["low-dose-ct"]["sha256"]
 
 
 def test_mean_leaves_out_what_was_not_measured():

@@ -19,44 +19,94 @@ def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return out
 
 
-def restated(image: np.ndarray, weights: dict[str, np.ndarray], pairs: int) -> np.ndarray:
-    """The network once more in plain numpy, from its description."""
+def split2(x: np.ndarray) -> np.ndarray:
+    """Pixel-unshuffle by 2: channel c becomes channels 4c to 4c + 3."""
+    return np.stack([plane[i::2, j::2] for plane in x for i in (0, 1) for j in (0, 1)])
+
+
+def join2(x: np.ndarray) -> np.ndarray:
+    """The other way."""
+    out = np.empty((len(x) // 4, 2 * x.shape[1], 2 * x.shape[2]))
+    for k, plane in enumerate(x):
+        out[k // 4, k % 4 // 2 :: 2, k % 2 :: 2] = plane
+    return out
+
+
+def restated_cnn(image: np.ndarray, weights: dict[str, np.ndarray], depth: int) -> np.ndarray:
+    """``unshuffle_cnn`` once more in plain numpy, from its description."""
 
     def layer(x, name):
         return convolve(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
-    x = np.stack([image[i::2, j::2] for i in (0, 1) for j in (0, 1)])
-    x = np.maximum(layer(x, "first"), 0)
-    for k in range(pairs):
+    x = np.maximum(layer(split2(image[None]), "first"), 0)
+    for k in range(depth // 2 - 1):
         x = np.maximum(x + layer(np.maximum(layer(x, f"body.{2 * k}"), 0), f"body.{2 * k + 1}"), 0)
-    x = layer(x, "last")
-    out = np.empty_like(image)
-    for k, (i, j) in enumerate((i, j) for i in (0, 1) for j in (0, 1)):
-        out[i::2, j::2] = x[k]
-    return out
+    return join2(layer(x, "last"))[0]
 
 
-@pytest.mark.parametrize(("width", "depth"), [(8, 4), (32, 8)])
-def test_equals_an_independent_statement(width, depth):
+def restated_unet(image: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """``unshuffle_unet`` once more in plain numpy, from its description."""
+
+    def layer(x, name):
+        return convolve(x, weights[f"{name}.weight"], np.zeros(len(weights[f"{name}.weight"])))
+
+    def pairs(x, name):
+        for k in range(sum(key.startswith(name) for key in weights) // 2):
+            x = np.maximum(x + layer(np.maximum(layer(x, f"{name}.{2 * k}"), 0), f"{name}.{2 * k + 1}"), 0)
+        return x
+
+    x = pairs(np.maximum(layer(split2(image[None]), "first"), 0), "before")
+    # A 2x2 convolution of stride 2 is a matrix product over the four pixels that the unshuffle brings together.
+    parts = split2(x).reshape(len(x), 4, x.shape[1] // 2, x.shape[2] // 2)
+    low = np.einsum("ock,ckyx->oyx", weights["down.weight"].reshape(len(weights["down.weight"]), len(x), 4), parts)
+    low = pairs(np.maximum(low, 0), "low")
+    x = np.maximum(x + join2(np.einsum("oc,cyx->oyx", weights["up.weight"][:, :, 0, 0], low)), 0)
+    return join2(layer(pairs(x, "after"), "last"))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "restated"),
+    [
+        ("unshuffle_cnn", {"width": 8, "depth": 4}, lambda image, weights: restated_cnn(image, weights, 4)),
+        ("unshuffle_cnn", {"width": 32, "depth": 8}, lambda image, weights: restated_cnn(image, weights, 8)),
+        ("unshuffle_unet", {"width": 8, "low_width": 4, "depth": 4, "low_depth": 2}, restated_unet),
+        ("unshuffle_unet", {}, restated_unet),
+    ],
+)
+def test_equals_an_independent_statement(name, arguments, restated):
     torch.manual_seed(0)
-    network = build_network("unshuffle_cnn", {"width": width, "depth": depth}).double()
+    network = build_network(name, arguments).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0, 0.1)
-    image = np.random.default_rng(0).normal(size=(20, 26))
+    image = np.random.default_rng(0).normal(size=(20, 28))
     with torch.inference_mode():
         got = network(torch.from_numpy(image)[None, None])[0, 0].numpy()
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    np.testing.assert_allclose(got, restated(image, weights, (depth - 2) // 2), atol=1e-10)
+    np.testing.assert_allclose(got, restated(image, weights), atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.5, 7.0, 300.0])
+def test_the_unet_scales_with_its_input(scale):
+    torch.manual_seed(0)
+    network = build_network("unshuffle_unet", {}).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0, 0.1)
+    x = torch.randn(1, 1, 32, 32, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(scale * x), scale * network(x))
 
 
 def test_default_size():
-    network = build_network("unshuffle_cnn", {})
-    assert sum(parameter.numel() for parameter in network.parameters()) == 57_828
+    sizes = {"unshuffle_cnn": 57_828, "unshuffle_unet": 134_400}
+    for name, size in sizes.items():
+        assert sum(parameter.numel() for parameter in build_network(name, {}).parameters()) == size
 
 
-def test_untrained_network_changes_nothing():
-    network = build_network("unshuffle_cnn", {})
+@pytest.mark.parametrize("name", ["unshuffle_cnn", "unshuffle_unet"])
+def test_untrained_network_changes_nothing(name):
+    network = build_network(name, {})
     assert network(torch.randn(2, 1, 16, 16)).abs().max() == 0
 
 
@@ -80,8 +130,9 @@ def test_the_cards_halo_is_the_networks_reach():
 
 
 def test_odd_depth_is_refused():
-    with pytest.raises(ValueError, match="even"):
-        build_network("unshuffle_cnn", {"depth": 7})
+    for name in ("unshuffle_cnn", "unshuffle_unet"):
+        with pytest.raises(ValueError, match="even"):
+            build_network(name, {"depth": 7})
 
 
 def test_unknown_network_is_refused():

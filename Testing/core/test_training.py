@@ -172,7 +172,7 @@ def test_pairs_are_trained_on(tmp_path):
         (["crop=4096"], "crop"),
         (["select=best", "validate_every=1"], "no-score"),
         (["start_from=no-such"], "no-such-model"),
-        (["start_from=ct-sharp-phantom"], "other-network"),
+        (["start_from=low-dose-ct-phantom"], "other-network"),
     ],
 )
 def test_mistakes_end_with_the_remedy(scans, tmp_path, settings, code):

@@ -208,17 +208,17 @@ def _scan():
 
 def test_inserted_noise_has_the_strength_that_is_asked_for():
     config = NoiseConfig(strength=(2.0, 2.0), strong_share=0.0, blur=(0.01, 0.01), half_size_share=0.0)
-    samples = inserted([_scan()], 4, config, 6, np.random.default_rng(0))
+    samples = inserted([_scan()], 4, config, 6, "db3", np.random.default_rng(0))
     assert len(samples) == 4
     assert all(20 < sample.noise < 45 for sample in samples)  # twice the slice's 15 HU
-    half = inserted([_scan()], 2, NoiseConfig(half_size_share=1.0), 6, np.random.default_rng(0))
+    half = inserted([_scan()], 2, NoiseConfig(half_size_share=1.0), 6, "db3", np.random.default_rng(0))
     assert all(sample.planes.shape == (2, 128, 128) for sample in half)
 
 
 def test_a_crop_holds_what_leads_from_the_noisy_to_the_clean_slice():
     clean = made_slice(64, 64, 0, 0, 0)
     noisy = clean + np.random.default_rng(0).normal(0, 30, clean.shape).astype(np.float32)
-    sample = make_sample(noisy, clean, 6)
+    sample = make_sample(noisy, clean, 6, "db3")
     high, change, noise = batch([([sample], 1.0)], 3, 64, np.random.default_rng(1))
     assert high.shape == change.shape == (3, 1, 64, 64)
     assert 20 < float(noise[0]) < 40

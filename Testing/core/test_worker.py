@@ -56,7 +56,7 @@ def test_a_job_gives_progress_a_file_and_a_report(job, ct, tmp_path):
     steps = [m for m in messages if m["type"] == "progress" and m["stage"] == "denoise"]
     assert steps[-1]["done"] == steps[-1]["total"] == 4
     assert all(m["eta_s"] >= 0 for m in steps)
-    assert report["model"]["id"] == "ct-sharp"
+    assert report["model"]["id"] == "low-dose-ct"
     assert report["noise_hu"]["after"] < report["noise_hu"]["before"]
     assert left_in(tmp_path) == {"out.nrrd"}
 

@@ -14,7 +14,7 @@ def test_parameters_and_results_survive_an_mrb(slicer, logic, ct, tmp_path):
     parameters = logic.getParameterNode()
     parameters.inputVolume = ct()
     parameters.strength = 0.7
-    parameters.model = "ct-sharp"
+    parameters.model = "low-dose-ct"
     parameters.engine, parameters.device, parameters.roiShape = Engine.ONNXRUNTIME, Device.CPU, RoiShape.ELLIPSOID
     parameters.outputVolume = logic.denoise(parameters.inputVolume, strength=0.7)
     parameters.roiTable = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "ROIs")
@@ -31,7 +31,7 @@ def test_parameters_and_results_survive_an_mrb(slicer, logic, ct, tmp_path):
 
     back = logic.getParameterNode()
     assert (back.inputVolume.GetName(), back.outputVolume.GetName()) == ("CT", "CT denoised")
-    assert (back.strength, back.model) == (0.7, "ct-sharp")
+    assert (back.strength, back.model) == (0.7, "low-dose-ct")
     assert (back.engine, back.device, back.roiShape) == (Engine.ONNXRUNTIME, Device.CPU, RoiShape.ELLIPSOID)
     assert np.array_equal(slicer.util.arrayFromVolume(back.outputVolume), voxels)
     assert reportOf(back.outputVolume) == report

@@ -44,7 +44,7 @@ def denoiser(
         full: Full-dose CT (or truth): a file, or a folder of files of the same names.
         phantom: Instead of files, seeds of the temporal-bone phantom; 20 s each to make.
         dose: Of the phantom; temporal has about 250 HU of noise in the brain, quarter about 60 HU.
-        model: Models: ids, cards (.json), or bare weights (.safetensors) that run with the card of ct-sharp.
+        model: Models: ids, cards (.json), or bare weights (.safetensors) that run with the card of low-dose-ct.
         filters: Score classical filters too: Gaussian, median, diffusion, bilateral, non-local means, TV.
         bm3d: Score BM3D too (pip install 'faithful-imaging[bench]'; non-commercial use only); 11 s a slice.
         tune_on: Name (without suffix) of the pair whose middle slice filters are tuned on; by default the first. That

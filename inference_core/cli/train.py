@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from inference_core.errors import Cancelled, UserError
 
-USAGE = """usage: inference-core train denoiser --config RECIPE_OR_YAML [key=value ...]
+USAGE = """usage: inference-core train denoiser --config NAME_OR_YAML [key=value ...]
 
-Recipes: {recipes}
+Configurations: {names}
 Every field of a recipe's configuration may be given as key=value; nested ones with a dot, lists in brackets:
   inference-core train denoiser --config supervised_ct full_dose='[CT_FOLDER]' split.validation='[P7]' out=runs/mine
   inference-core train denoiser --config supervised_ct --help      all fields, with units
@@ -26,9 +26,9 @@ def train(arguments: Sequence[str]) -> None:
     UserError
         ``missing-package``, or what the recipe raises.
     """
-    from inference_core.training.recipes import TASKS, load_recipe, recipe_of
+    from inference_core.training.recipes import BUNDLED, TASKS, load_recipe, recipe_of
 
-    usage = USAGE.format(recipes=", ".join(name for names in TASKS.values() for name in names))
+    usage = USAGE.format(names=", ".join(BUNDLED))
     config, rest = _config_of([*arguments[1:]])
     if not arguments or arguments[0] in ("-h", "--help") or (config is None and {"-h", "--help"} & set(rest)):
         print(usage)

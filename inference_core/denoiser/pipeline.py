@@ -177,11 +177,11 @@ def denoise_slice(
     residual = slice_residual(np.where(padding, AIR, image) if padded else image, network, card)
     kept = padding | (image > METAL)
     if kept.any():
-        change = strength * remove_low_band_within(residual, ~kept, card.kept_levels)
+        change = strength * remove_low_band_within(residual, ~kept, card.kept_levels, card.wavelet)
     else:
-        change = strength * remove_low_band(residual, card.kept_levels)
+        change = strength * remove_low_band(residual, card.kept_levels, card.wavelet)
     output = round_to(image + change, image.dtype)
-    moved = low_band(output - image.astype(np.float64), card.wavelet_level)
+    moved = low_band(output - image.astype(np.float64), card.wavelet_level, card.wavelet)
     return output, SliceReport(False, padded, float(np.abs(moved).max()))
 
 
@@ -190,7 +190,7 @@ def slice_residual(
 ) -> NDArray[np.float64]:
     """What the network would add to a slice, in HU, before the low band is taken off it."""
     seen = np.clip(image.astype(np.float64), FLOOR, METAL)
-    high = (seen - low_band(seen, card.wavelet_level)) / card.unit_hu
+    high = (seen - low_band(seen, card.wavelet_level, card.wavelet)) / card.unit_hu
     residual = network(high.astype(np.float32)).astype(np.float64) * card.unit_hu
     if not np.isfinite(residual).all():
         raise UserError("not-finite", f"The model {card.id} gave values that are no numbers.", "Choose another model.")

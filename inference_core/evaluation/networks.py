@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float32]
 Denoiser = Callable[[Volume], NDArray[Any]]
 """A low-dose volume to voxels of its shape and type; it must not change the volume."""
 
-BARE_CARD = "ct-sharp"
+BARE_CARD = "low-dose-ct"
 """Whose card bare weights run with."""
 
 
@@ -32,7 +32,7 @@ def network_denoiser(model: str) -> tuple[str, Denoiser, dict[str, Any]]:
     ----------
     model : str
         Id, path of a card (.json), or bare weights (.safetensors) of a training run, which run in torch with the card
-        of ``ct-sharp``.
+        of ``low-dose-ct``.
 
     Returns
     -------

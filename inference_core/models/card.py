@@ -27,10 +27,12 @@ class Card:
         File in :mod:`inference_core.models.networks`, and what its class is called with.
     unit_hu : float
         HU per network unit.
+    wavelet : str
+        PyWavelets name of the wavelet of the split.
     wavelet_level : int
-        Of the db3 split whose high band the network sees.
+        Of the split whose high band the network sees.
     kept_level : int
-        Of the finest db3 low band that the result keeps, beside that of the split (3: what is coarser than 8 pixels).
+        Of the finest low band that the result keeps, beside that of the split (3: what is coarser than 8 pixels).
     multiple_of, halo : int
         Input sides must be multiples of the one; the other is the context in pixels that makes a tile exact.
     modality : str
@@ -52,6 +54,7 @@ class Card:
     architecture: str
     arguments: dict[str, Any]
     unit_hu: float
+    wavelet: str
     wavelet_level: int
     kept_level: int
     multiple_of: int
@@ -127,6 +130,7 @@ def card_from(text: dict[str, Any], path: Path) -> Card:
         architecture=str(text["architecture"]["name"]),
         arguments=dict(text["architecture"]["arguments"]),
         unit_hu=float(text["input"]["unit_hu"]),
+        wavelet=str(text["input"]["wavelet"]),
         wavelet_level=int(text["input"]["wavelet_level"]),
         kept_level=int(text["input"]["kept_level"]),
         multiple_of=int(text["input"]["multiple_of"]),

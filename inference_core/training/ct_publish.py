@@ -29,8 +29,9 @@ class DenoiserInput:
     """What the network sees, and what the pipeline keeps of the input."""
 
     unit_hu: float = 100.0
+    wavelet: str = "sym8"
+    """Of the split: db3 is the paper's, sym8 leaves no weave in clean images."""
     wavelet_level: int = 6
-    """Of the db3 split."""
     kept_level: int = 3
     """Of the finest low band that is kept: 3 is what is coarser than 8 pixels."""
 
@@ -70,7 +71,7 @@ def draft_card(
         "input": {
             "unit_hu": config.input.unit_hu,
             "range_hu": list(RANGE_HU),
-            "wavelet": "db3",
+            "wavelet": config.input.wavelet,
             "wavelet_level": config.input.wavelet_level,
             "kept_level": config.input.kept_level,
             "multiple_of": factor,

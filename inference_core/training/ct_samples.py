@@ -63,10 +63,10 @@ class Sample:
     noise: float
 
 
-def make_sample(noisy: FloatArray, target: FloatArray, level: int) -> Sample:
-    """A sample of a noisy slice and its target ((H, W), HU), split at a wavelet level."""
-    high = split(noisy, level)[1]
-    change = split(target, level)[1] - high
+def make_sample(noisy: FloatArray, target: FloatArray, level: int, wavelet: str) -> Sample:
+    """A sample of a noisy slice and its target ((H, W), HU), split by a wavelet at a level."""
+    high = split(noisy, level, wavelet)[1]
+    change = split(target, level, wavelet)[1] - high
     planes = np.clip(np.rint(np.stack([high, change]) * STEPS_PER_HU), -32768, 32767).astype(np.int16)
     inside = (target > -900) & (target < 900)
     noise = float(np.abs(change[inside] if inside.any() else change).mean()) * 1.25
@@ -74,7 +74,13 @@ def make_sample(noisy: FloatArray, target: FloatArray, level: int) -> Sample:
 
 
 def inserted(
-    scans: list[Scan], count: int, config: NoiseConfig, level: int, rng: np.random.Generator, noisy_target: bool = False
+    scans: list[Scan],
+    count: int,
+    config: NoiseConfig,
+    level: int,
+    wavelet: str,
+    rng: np.random.Generator,
+    noisy_target: bool = False,
 ) -> list[Sample]:
     """Samples of full-dose scans with inserted noise.
 
@@ -84,8 +90,8 @@ def inserted(
     count : int
         Samples to make, spread evenly over the slices; where there are more slices than that, every n-th is taken.
     config : NoiseConfig
-    level : int
-        Of the wavelet split.
+    level, wavelet
+        Of the split.
     rng : Generator
     noisy_target : bool
         The target gets noise of its own, as strong (Noise2Noise).
@@ -98,11 +104,11 @@ def inserted(
     for k in range(count):
         image, scan = slices[k % len(slices)]
         noisy, target = _draw(image, scan.pixel_size, powers[scan.name], config, rng, k // len(slices), noisy_target)
-        samples.append(make_sample(noisy, target, level))
+        samples.append(make_sample(noisy, target, level, wavelet))
     return samples
 
 
-def paired(low: Path, full: Path, names: list[str], level: int) -> Iterator[Sample]:
+def paired(low: Path, full: Path, names: list[str], level: int, wavelet: str) -> Iterator[Sample]:
     """Samples of true or simulated pairs: volume files of one name in two folders.
 
     Raises
@@ -121,7 +127,7 @@ def paired(low: Path, full: Path, names: list[str], level: int) -> Iterator[Samp
                 "The two files of a pair must be of one grid.",
             )
         for noisy, clean in zip(one.voxels, other.voxels, strict=True):
-            yield make_sample(noisy.astype(np.float32), clean.astype(np.float32), level)
+            yield make_sample(noisy.astype(np.float32), clean.astype(np.float32), level, wavelet)
 
 
 def batch(

@@ -1,6 +1,6 @@
 """Put trained weights beside their card: copy, export to ONNX, check one against the other, write the sha256.
 
-    python -m inference_core.training.publish runs/ct-sharp.safetensors inference_core/models/weights/ct-sharp.json
+    python -m inference_core.training.publish runs/ct/model.safetensors inference_core/models/weights/low-dose-ct.json
 
 The card is written by hand first, all but its ``sha256``.
 """

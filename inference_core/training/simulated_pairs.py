@@ -76,13 +76,12 @@ def _made_head(
     attenuation = {body: density * WATER_ATTENUATION for body, density in bodies.items()}
     sinogram = line_integrals(attenuation, VIEWS, DETECTORS, SPACING, slices, SPACING)
     for k in range(every // 4, slices, every):
-        _write_pairs(sinogram[:, :, k : k + 1], SIZE, SPACING, f"{name}_{k:03d}", out, draws, photons, rng)
+        _write_pairs(sinogram[:, :, k : k + 1], SIZE, SPACING, name, k, out, draws, photons, rng)
     print(name, flush=True)
 
 
-def clean(ct: Path, out: Path, enlarge: int = 1, every: int = 4, draws: int = 4, seed: int = 0,
-          photons: tuple[float, float] = PHOTONS,
-          held_back: tuple[tuple[int, int], ...] = HELD_BACK) -> None:  # fmt: skip
+def clean(ct: Path, out: Path, enlarge: int = 1, slices: list[int] | None = None, draws: int = 4, seed: int = 0,
+          photons: tuple[float, float] = PHOTONS) -> None:  # fmt: skip
     """Pairs of a CT with little noise.
 
     Parameters
@@ -93,27 +92,26 @@ def clean(ct: Path, out: Path, enlarge: int = 1, every: int = 4, draws: int = 4,
         Gets the folders ``low`` and ``full``.
     enlarge : int
         Slices are interpolated to this many times the pixels a side first: scanners reconstruct heads at 512.
-    every : int
-        Which slices are used.
+    slices : list of int, optional
+        Which slices are used; by default every fourth outside :data:`HELD_BACK`.
     draws : int
         Doses for the sharpest kernel; half as many, at least one, for each other one.
     seed : int
     photons : (low, high)
         Range of the doses, photons a ray.
-    held_back : pairs of int
-        First and last slices that are left out, to measure on.
     """
     volume = read_volume(ct)
     rng = np.random.default_rng(seed)
     name = ct.name.split(".")[0].replace("_", "-")
-    for k in range(1, len(volume.voxels), every):
-        if any(first <= k <= last for first, last in held_back):
-            continue
+    if slices is None:
+        kept = range(1, len(volume.voxels), 4)
+        slices = [k for k in kept if not any(first <= k <= last for first, last in HELD_BACK)]
+    for k in slices:
         image = np.maximum(_enlarged(volume.voxels[k].astype(np.float64), enlarge), PADDING)
         pixel = volume.spacing[0] / enlarge
         detectors = math.ceil(len(image) * math.sqrt(2) / 2) * 2 + 12
         sinogram = project(WATER_ATTENUATION * (1 + image[None] / 1000), pixel, VIEWS, detectors, pixel)
-        _write_pairs(sinogram, len(image), pixel, f"{name}_{k:03d}", out, draws, photons, rng)
+        _write_pairs(sinogram, len(image), pixel, name, k, out, draws, photons, rng)
         print(f"slice {k}", flush=True)
 
 
@@ -122,6 +120,7 @@ def _write_pairs(
     size: int,
     pixel: float,
     name: str,
+    number: int,
     out: Path,
     draws: int,
     photons: tuple[float, float],
@@ -129,8 +128,8 @@ def _write_pairs(
 ) -> None:
     """Reconstruct one slice's projections (views, detectors, 1) with and without noise, and write the pairs."""
     circle = reconstruction_circle(size, pixel, sinogram.shape[1], pixel)
-    for number, flat_to in enumerate(KERNELS):
-        count = draws if number == 0 else max(draws // 2, 1)
+    for kernel, flat_to in enumerate(KERNELS):
+        count = draws if kernel == 0 else max(draws // 2, 1)
         doses = np.exp(rng.uniform(math.log(photons[0]), math.log(photons[1]), count))
         noisy = [add_photon_noise(sinogram, dose, ELECTRONIC_NOISE, rng) for dose in doses]
         images = filtered_back_projection(np.concatenate([sinogram, *noisy], axis=2), size, pixel, pixel, flat_to)
@@ -140,7 +139,7 @@ def _write_pairs(
                 hu[draw] = np.maximum(hu[draw], PADDING)
         hu[:, ~circle] = PADDING
         for draw in range(1, len(hu)):
-            file = f"{name}-k{number}d{draw}.nrrd"
+            file = f"{name}_k{kernel}_{number:03d}d{draw}.nrrd"  # patient, scan, slice
             _write(hu[0], pixel, out / "full" / file)
             _write(hu[draw], pixel, out / "low" / file)
 

@@ -12,11 +12,14 @@ from inference_core.errors import UserError
 TASKS = {"denoiser": ("supervised_ct", "noise2noise_ct")}
 """Recipes of each thing that can be trained."""
 
-CONFIGS = {"supervised_ct": "SupervisedCtConfig", "noise2noise_ct": "Noise2NoiseCtConfig"}
+CLASSES = {"supervised_ct": "SupervisedCtConfig", "noise2noise_ct": "Noise2NoiseCtConfig"}
+
+BUNDLED = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+"""Configurations by name; several may be of one recipe."""
 
 
 def recipe_of(config: str, task: str) -> tuple[str, dict[str, Any]]:
-    """A configuration by a recipe's name or the path of a YAML file.
+    """A configuration by its name or the path of a YAML file.
 
     Returns
     -------
@@ -29,10 +32,11 @@ def recipe_of(config: str, task: str) -> tuple[str, dict[str, Any]]:
     """
     import yaml
 
-    path = Path(__file__).parent / f"{config}.yaml" if config in TASKS[task] else Path(config)
+    path = BUNDLED.get(config, Path(config))
     known = ", ".join(TASKS[task])
     if not path.is_file():
-        raise UserError("no-such-recipe", f"There is no configuration {config!r}.", f"Give a YAML file, or: {known}.")
+        names = ", ".join(BUNDLED)
+        raise UserError("no-such-recipe", f"There is no configuration {config!r}.", f"Give a YAML file, or: {names}.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         name = content.pop("recipe")
@@ -48,4 +52,4 @@ def recipe_of(config: str, task: str) -> tuple[str, dict[str, Any]]:
 def load_recipe(name: str) -> tuple[type, Callable[[Any], None]]:
     """A recipe's configuration class and its ``train``. Imports torch."""
     module = importlib.import_module(f"inference_core.training.recipes.{name}")
-    return getattr(module, CONFIGS[name]), module.train
+    return getattr(module, CLASSES[name]), module.train

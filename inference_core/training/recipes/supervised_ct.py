@@ -39,7 +39,7 @@ class SupervisedCtConfig(RunConfig):
     PATIENT_SCAN_NUMBER), or one subfolder of DICOM files a series."""
     pairs: list[Path] = field(default_factory=list)
     """Folders with the subfolders ``low`` and ``full``, which hold volume files of the same names."""
-    pairs_share: float = 0.45
+    pairs_share: float = 0.36
     """Share of the crops that come from pairs, where there are both; folders of pairs count alike."""
     split: Split = field(default_factory=Split)
     """Patients that train, validate, or are not opened; of full-dose scans and pairs alike."""
@@ -106,7 +106,7 @@ def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_targe
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
         noisy, change, noise = (x.to(fabric.device) for x in batch(groups, config.batch, config.crop, rng))
         error = unit * network(noisy / unit).float() - change
-        kept = remove_low_band(error, levels)  # what the pipeline lets through
+        kept = remove_low_band(error, levels, config.input.wavelet)  # what the pipeline lets through
         loss = (kept.abs().mean(dim=(1, 2, 3)) / noise).mean()
         update(fabric, network, optimiser, loss, config.clip)
         return {"l1_over_noise": loss}
@@ -147,16 +147,16 @@ def _data(
     validation = list(read([path for path in sets["validation"] if path in set(scan_files)]))
     check_apart(scans, validation)
     _check_crop(config, scans)
-    level = config.input.wavelet_level
+    level, wavelet = config.input.wavelet_level, config.input.wavelet
     groups: list[tuple[list[Sample], float]] = []
     if scans:
-        samples = inserted(scans, config.noisy_slices, config.noise, level, rng, noisy_target)
+        samples = inserted(scans, config.noisy_slices, config.noise, level, wavelet, rng, noisy_target)
         groups.append((samples, 1 - config.pairs_share if pair_files else 1.0))
     for folder, paths in pair_files.items():
         trained = set(sets["train"])
         names = [path.name for path in paths if path in trained]
         if names:
-            samples = list(paired(folder / "low", folder / "full", names, level))
+            samples = list(paired(folder / "low", folder / "full", names, level, wavelet))
             groups.append((samples, config.pairs_share / len(pair_files)))
     return scans, validation, groups
 
