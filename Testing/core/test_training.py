@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -168,6 +169,9 @@ def test_pairs_are_trained_on(tmp_path):
         (["split={validation: [A], test: [A]}"], "patient-overlap"),
         (["split.test=[Z]"], "no-such-patient"),
         (["split={test: [A, B, C]}"], "no-patient"),
+        (["steps=0"], "not-positive"),
+        (["batch=-1"], "not-positive"),
+        (["checkpoint_every=0"], "not-positive"),
         (["crop=30"], "crop"),
         (["crop=4096"], "crop"),
         (["select=best", "validate_every=1"], "no-score"),
@@ -209,6 +213,25 @@ def test_another_configuration_in_the_same_folder_is_refused(scans, tmp_path, ca
     with pytest.raises(SystemExit):
         train(scans, tmp_path / "run", "steps=3")
     assert "steps 2 (now 3)" in capsys.readouterr().err
+
+
+def test_a_folder_in_which_another_process_trains_is_left_alone(scans, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    lock = tmp_path / "run" / "running"
+    lock.write_text(json.dumps({"machine": platform.node(), "process": os.getpid()}))
+    with pytest.raises(SystemExit):
+        train(scans, tmp_path / "run", "steps=2")
+    assert "Another process trains" in capsys.readouterr().err
+    lock.write_text(json.dumps({"machine": platform.node(), "process": 2**22 + 1}))  # gone: Linux has fewer
+    train(scans, tmp_path / "run", "steps=2")
+    assert not lock.exists()
+
+
+def test_a_run_that_failed_before_its_first_step_may_be_given_other_settings(scans, tmp_path):
+    with pytest.raises(SystemExit):
+        train(scans, tmp_path / "run", "steps=2", "split.test=[Z]")
+    train(scans, tmp_path / "run", "steps=2", "split.test=[A]")
+    assert (tmp_path / "run" / "model.json").exists()
 
 
 def test_a_saved_configuration_repeats_its_run(scans, tmp_path):

@@ -157,6 +157,19 @@ def test_two_optimisers_and_a_pool_resume_to_the_bit(tmp_path):
     assert logs[0] == logs[1]
 
 
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
+    def hopeless(config, fabric):
+        task = adversarial(config, fabric)
+        task.step = lambda rng: {"fooled": torch.tensor(float("nan"))}
+        return task
+
+    with pytest.raises(UserError) as error:
+        fit(ToyConfig(out=tmp_path / "run", steps=3, log_every=1, accelerator="cpu"), "toy", hopeless)
+    assert error.value.code == "diverged"
+    assert newest_checkpoint(tmp_path / "run") is None
+    assert not (tmp_path / "run" / "running").exists()
+
+
 def test_patients_and_scans_come_from_names(tmp_path):
     (tmp_path / "P1_series").mkdir()
     assert patient_of(Path("L096_D45f_0021.IMA")) == "L096"

@@ -114,17 +114,22 @@ def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) 
     Raises
     ------
     UserError
-        ``config-differs`` where ``out`` holds a run with another configuration, ``no-score``.
+        ``config-differs`` where ``out`` holds a run with another configuration, ``folder-in-use``, ``no-score``,
+        ``not-positive``, ``diverged``.
     Cancelled
         After Ctrl-C or a termination signal; a checkpoint has been written.
     """
+    check_positive(config, "steps", "devices", "clip", "log_every", "validate_every", "checkpoint_every")
     fabric = _open_fabric(config)
     fabric.launch()
     record = RunRecord(config, recipe, writes=fabric.global_rank == 0)
-    record.claim()
-    fabric.barrier()
-    torch.manual_seed(config.seed)
-    task = prepare(config, fabric)
+    with record.claimed():
+        fabric.barrier()
+        torch.manual_seed(config.seed)
+        _run(config, fabric, prepare(config, fabric), record)
+
+
+def _run(config: RunConfig, fabric: Fabric, task: Task, record: RunRecord) -> None:
     averages = {name: WeightAverage(network, config.average_decay) for name, network in task.networks.items()}
     best: dict[str, Any] = {"score": None, "step": 0, "weights": {}}
     done = _restore(config, fabric, task, averages, best)
@@ -141,7 +146,7 @@ def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) 
             bar.update()
             last = step == config.steps
             if step % config.log_every == 0 or last:
-                record.log(step, _means(fabric, losses), bar)
+                record.log(step, _finite(_means(fabric, losses), step), bar)
             if step % config.validate_every == 0 or last:
                 _look(step, config, task, averages, best, record, fabric)
             # Processes must agree to stop; asking them costs time, so several are asked at each line of the log only.
@@ -155,6 +160,13 @@ def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) 
     if fabric.global_rank == 0:
         _publish(config, task, averages, best)
     fabric.barrier()
+
+
+def check_positive(config: object, *names: str) -> None:
+    """Refuse a configuration in which one of these numbers is not above 0 (UserError ``not-positive``)."""
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise UserError("not-positive", f"{name} is {getattr(config, name)}.", f"Give {name}= a number above 0.")
 
 
 def update(fabric: Fabric, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, clip: float) -> None:
@@ -177,6 +189,16 @@ def warm_up_and_cosine(optimiser: torch.optim.Optimizer, steps: int, warm_up: in
 def _means(fabric: Fabric, losses: dict[str, Tensor]) -> dict[str, float]:
     """Losses as numbers, averaged over the processes."""
     return {name: torch.as_tensor(fabric.all_reduce(loss.detach())).item() for name, loss in losses.items()}
+
+
+def _finite(losses: dict[str, float], step: int) -> dict[str, float]:
+    if not all(np.isfinite(value) for value in losses.values()):
+        raise UserError(
+            "diverged",
+            f"At step {step} a loss is no number any more: {losses}.",
+            "Start again in another out folder with a lower learning_rate, or with precision=32-true.",
+        )
+    return losses
 
 
 def _open_fabric(config: RunConfig) -> Fabric:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import platform
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,8 @@ import numpy as np
 from inference_core.errors import UserError
 from inference_core.image.picture import Panel, write_panels
 from inference_core.image.writing import write_aside
+from inference_core.scratch import process_alive
+from inference_core.training.checkpoint import newest_checkpoint
 
 if TYPE_CHECKING:
     from inference_core.training.loop import RunConfig
@@ -42,25 +47,42 @@ class RunRecord:
         self.started = time.process_time()
         self.board: Any = None
 
-    def claim(self) -> None:
-        """Write the configuration, or check that the run which is there has the same.
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Within the block the folder is this run's: no other process may train in it.
 
         Raises
         ------
         UserError
-            ``config-differs``.
+            ``folder-in-use``, ``config-differs``, ``bad-config``.
         """
         if not self.writes:
+            yield
             return
+        self.config.out.mkdir(parents=True, exist_ok=True)
+        lock = self.config.out / "running"
+        _take(lock)
+        try:
+            self._write_or_compare()
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+    def _write_or_compare(self) -> None:
+        """Write the configuration, or check that the run whose checkpoints are there has the same."""
         import yaml
 
         path = self.config.out / "config.yaml"
         now = {"recipe": self.recipe, **json.loads(json.dumps(asdict(self.config), default=str))}
-        if not path.exists():
-            self.config.out.mkdir(parents=True, exist_ok=True)
+        if newest_checkpoint(self.config.out) is None:
             write_aside(path, lambda aside: aside.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8"))
             return
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            before = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+            raise UserError(
+                "bad-config", f"{path} of the run that is there cannot be read.", "Give another out folder."
+            ) from error
         differing = [key for key in {**before, **now} if key not in FREE and before.get(key) != now.get(key)]
         if differing:
             raise UserError(
@@ -130,6 +152,27 @@ class RunRecord:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)
             self.board.flush()
+
+
+def _take(lock: Path) -> None:
+    """Write who runs here; what a killed process of this machine left is taken over."""
+    mine = {"machine": platform.node(), "process": os.getpid()}
+    try:
+        with open(lock, "x", encoding="utf-8") as file:
+            json.dump(mine, file)
+    except FileExistsError:
+        try:
+            other = json.loads(lock.read_text(encoding="utf-8"))
+            alive = other["machine"] != mine["machine"] or process_alive(int(other["process"]))
+        except (ValueError, KeyError, TypeError):
+            alive = False
+        if alive:
+            raise UserError(
+                "folder-in-use",
+                f"Another process trains in {lock.parent} ({other['machine']}, process {other['process']}).",
+                f"Give another out folder; if that process is gone for good, remove {lock}.",
+            ) from None
+        lock.write_text(json.dumps(mine), encoding="utf-8")
 
 
 def _is_whole(line: str) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from inference_core.training.ct_folders import NpyUnit, Scan, read_scans, scan_p
 from inference_core.training.ct_publish import DenoiserInput, publish_denoiser, training_data
 from inference_core.training.ct_samples import NoiseConfig, Sample, batch, inserted, paired
 from inference_core.training.ct_validation import CtValidation
-from inference_core.training.loop import RunConfig, Task, fit, update, warm_up_and_cosine
+from inference_core.training.loop import RunConfig, Task, check_positive, fit, update, warm_up_and_cosine
 from inference_core.training.split import Split, check_apart, divide
 
 
@@ -46,7 +47,7 @@ class SupervisedCtConfig(RunConfig):
     low_dose: Path | None = None
     """Folder of true low-dose scans with the names of the validation patients' full-dose files; without it they get
     noise inserted."""
-    score_by: str = "paired"
+    score_by: Literal["paired", "reference-free"] = "paired"
     """Validation score: ``paired`` (PSNR against the full dose) or ``reference-free`` (noise level and mean shift)."""
     npy_unit: NpyUnit = ""
     """What the numbers of .npy files are: HU, HU+1024 or 1/mm."""
@@ -91,6 +92,7 @@ def train(config: SupervisedCtConfig, recipe: str = "supervised_ct", noisy_targe
 
 def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_target: bool = False) -> Task:
     """Read the data, make the network, and say what a step is."""
+    check_positive(config, "batch", "crop", "noisy_slices", "learning_rate", "width", "low_width")
     rng = np.random.default_rng(config.seed)
     scans, validation, groups = _data(config, rng, noisy_target)
     unit = config.input.unit_hu
