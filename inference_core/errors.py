@@ -1,5 +1,11 @@
 """The one kind of error a user is meant to read."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Something the user can put right.
@@ -22,6 +28,16 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}"
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """For programs: a UserError ends them with its message and remedy on standard error, not with a traceback."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error.message}\n{error.remedy}", file=sys.stderr)
+        sys.exit(2)
 
 
 class Cancelled(Exception):  # noqa: N818 - a request that was honoured, not an error

@@ -134,6 +134,19 @@ def test_mistakes_are_answered_with_a_remedy(folder, capsys, arguments, words):
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("there", ["results.md", "results.csv", "results_noise_power.csv", "results_pictures"])
+def test_earlier_results_stay(folder, capsys, there):
+    (folder / there).mkdir() if there.endswith("pictures") else (folder / there).write_text("earlier")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(SystemExit) as ended:
+        run("--low", "low", "--full", "full", "--model", "low-dose-ct", "--out", "results")
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert f"Already there: {there}" in said
+    assert "another --out" in said
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_results_never_take_the_place_of_a_model_that_is_read(folder, capsys):
     import shutil
 

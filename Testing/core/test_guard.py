@@ -72,6 +72,16 @@ def test_metal_passes_with_a_warning(ct):
     assert "metal" in check_ct(ct.with_voxels(voxels))[0]
 
 
+@pytest.mark.parametrize("value", [1e30, -1e30, 150_000])
+def test_what_no_ct_number_can_be_is_refused(ct, value):
+    def put(voxels):
+        voxels[2, 5, 5] = value
+
+    error = refused(with_float(ct, put))
+    assert error.code == "not-hounsfield"
+    assert f"{value:g}" in error.message
+
+
 def test_pixels_that_are_not_square_pass_with_a_warning(ct):
     assert "not square" in check_ct(Volume(ct.voxels, spacing=(0.7, 3.0, 0.7)))[0]
 

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from inference_core.cli import main
 from inference_core.errors import UserError
 from inference_core.models.engines import open_engine
 from inference_core.models.registry import BUNDLED, add_model, find_model, list_models, own_models, suggest_denoiser
@@ -115,8 +116,52 @@ def test_an_added_model_is_listed_and_runs(copied):
 
 
 def test_an_added_model_needs_a_name_of_its_own(copied):
-    for name, code in (("low-dose-ct", "model-exists"), (None, "model-exists"), ("../x", "model-name")):
-        assert refused(lambda name=name: add_model(copied, name)).code == code
+    for name in ("low-dose-ct", None, "LOW-dose-CT"):
+        assert refused(lambda name=name: add_model(copied, name)).code == "model-exists"
+    for name in ("", "../x", ".x", "-x", "a b", "a/b", "a\n", "\u00e4", "x" * 65):
+        assert refused(lambda name=name: add_model(copied, name)).code == "model-name"
+    assert add_model(copied, "My_2.model-" + "x" * 53).file("onnx").is_file()
+
+
+def test_a_folder_without_a_model_is_not_taken(copied):
+    folder = own_models() / "Broken"
+    folder.mkdir()
+    (folder / "Broken.json").write_text("{")
+    error = refused(lambda: add_model(copied, "broken"))
+    assert error.code == "model-exists"
+    assert str(folder) in error.message
+    assert [path.name for path in folder.iterdir()] == ["Broken.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"sha256": {"/../../x": "0"}}, "bad-card"),
+        ({"sha256": {"": "0"}}, "bad-card"),
+        ({"sha256": {}}, "model-incomplete"),
+        ({"task": "segment-cats"}, "bad-card"),
+        ({"input": {"wavelet": "sym999"}}, "bad-card"),
+    ],
+)
+def test_a_card_that_could_not_run_is_not_added(copied, change, code):
+    text = json.loads(copied.read_text())
+    for key, value in change.items():
+        text[key] = text[key] | value if key == "input" else value
+    copied.write_text(json.dumps(text))
+    assert refused(lambda: add_model(copied, "mine")).code == code
+    assert list(own_models().iterdir()) == []
+
+
+def test_a_wavelet_that_is_not_there_is_refused_before_a_run(copied):
+    copied.write_text(copied.read_text().replace('"sym8"', '"sym999"'))
+    assert "sym999" in refused(lambda: find_model(str(copied), "denoise-ct")).message
+
+
+def test_a_name_without_a_model_to_add_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "--name", "mine"])
+    assert ended.value.code == 2
+    assert "--add" in capsys.readouterr().err
 
 
 def test_a_damaged_model_is_not_added_and_hides_no_other(copied):

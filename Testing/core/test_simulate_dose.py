@@ -263,10 +263,32 @@ def test_what_is_no_axial_ct_is_refused(scan: Volume) -> None:
         (replace(scan, modality="MR"), "not-ct"),
         (replace(scan, spacing=(1.0, 2.0, 1.0)), "not-square"),
         (scan.with_voxels(scan.voxels + 2000), "not-hounsfield"),
+        (scan.with_voxels(scan.voxels * 1000), "not-hounsfield"),
+        (replace(scan, spacing=(600.0, 600.0, 3.0)), "pixel-size"),
+        (replace(scan, spacing=(0.001, 0.001, 3.0)), "pixel-size"),
     ):
         with pytest.raises(UserError) as caught:
             simulate_dose(volume, 0.25, 0)
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize("photons", [None, 1e6])
+@pytest.mark.parametrize("form", FORMS)
+def test_values_that_let_no_photon_through_are_refused(form: str, photons: float | None) -> None:
+    bright = phantom(bones=True).with_voxels(phantom(bones=True).voxels * 50)
+    for pixel in (PIXEL, 5.0):  # the larger one's counts are too small to be computed at all
+        with pytest.raises(UserError) as caught:
+            simulate_dose(replace(bright, spacing=(pixel, pixel, 3.0)), 0.25, 0, form, photons)
+        assert caught.value.code == "too-opaque"
+        assert "spacing" in caught.value.remedy
+
+
+def test_noise_beyond_any_ct_number_is_refused() -> None:
+    wide = replace(phantom(), spacing=(5.0, 5.0, 3.0))
+    with pytest.raises(UserError) as caught:
+        simulate_dose(wide, 0.01, 0, "image", photons=1.0)
+    assert caught.value.code == "too-noisy"
+    assert np.isfinite(simulate_dose(wide, 0.01, 0, "projection", photons=1.0)[0].voxels).all()
 
 
 def command(*arguments: object) -> int:

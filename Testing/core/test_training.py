@@ -163,6 +163,45 @@ def test_pairs_are_trained_on(tmp_path):
     assert json.loads((run / "model.json").read_text())["training_data"] == "2 pairs of low and full dose"
 
 
+def write_pair(folder, name, low, full):
+    for dose, image in (("low", low), ("full", full)):
+        (folder / dose).mkdir(parents=True, exist_ok=True)
+        np.save(folder / dose / f"{name}.npy", image)
+
+
+def test_pairs_of_validation_patients_are_scored_and_may_be_npy(tmp_path):
+    for patient in "ABC":
+        clean = made_slice(96, 96, 0, 0, 0)
+        noise = np.random.default_rng(ord(patient)).normal(0, 40, clean.shape)
+        write_pair(tmp_path / "pairs", f"{patient}_1", clean + noise, clean)
+    run = tmp_path / "run"
+    main(["train", "denoiser", "--config", "supervised_ct", f"pairs=[{tmp_path / 'pairs'}]", f"out={run}", *SMALL,
+          "steps=20", "split.validation=[C]", "select=best", "npy_unit=HU", "npy_pixel_size=0.7"])  # fmt: skip
+    assert read_log(run)[-1]["psnr"] > 20
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda low, full: (full, full), "pairs-alike"),
+        (lambda low, full: (low + 2000, full), "not-hounsfield"),
+        (lambda low, full: (np.where(low > 100, np.nan, low), full), "not-hounsfield"),
+        (lambda low, full: (np.where(low > 100, 1e30, low), full), "not-hounsfield"),
+        (lambda low, full: (low[:48], full), "pairs-differ"),
+        (lambda low, full: (low[:0], full), "empty"),
+    ],
+)
+def test_pairs_that_are_none_are_refused(tmp_path, spoil, code):
+    from inference_core.cli.train import train as command_train
+
+    clean = made_slice(96, 96, 0, 0, 0)
+    write_pair(tmp_path / "pairs", "A_1", *spoil(clean + np.random.default_rng(0).normal(0, 40, clean.shape), clean))
+    with pytest.raises(UserError) as error:
+        command_train(["denoiser", "--config", "supervised_ct", f"pairs=[{tmp_path / 'pairs'}]", "npy_unit=HU",
+                       "npy_pixel_size=0.7", f"out={tmp_path / 'run'}", *SMALL, "steps=2"])  # fmt: skip
+    assert error.value.code == code
+
+
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
@@ -172,7 +211,15 @@ def test_pairs_are_trained_on(tmp_path):
         (["steps=0"], "not-positive"),
         (["batch=-1"], "not-positive"),
         (["checkpoint_every=0"], "not-positive"),
+        (["seed=-1"], "out-of-range"),
+        (["average_decay=2"], "out-of-range"),
+        (["pairs_share=2"], "out-of-range"),
+        (["noise.strength=[3,1]"], "out-of-range"),
+        (["input.wavelet=foo"], "out-of-range"),
+        (["input.wavelet_level=12"], "out-of-range"),
+        (["precision=16-mixed", "accelerator=cpu"], "precision"),
         (["crop=30"], "crop"),
+        (["crop=200", "noise.half_size_share=1"], "crop"),
         (["crop=4096"], "crop"),
         (["select=best", "validate_every=1"], "no-score"),
         (["start_from=no-such"], "no-such-model"),
@@ -186,6 +233,24 @@ def test_mistakes_end_with_the_remedy(scans, tmp_path, settings, code):
         command_train(["denoiser", "--config", "supervised_ct", f"full_dose=[{scans}]", f"out={tmp_path / 'run'}",
                        *SMALL, "steps=2", *settings])  # fmt: skip
     assert error.value.code == code
+
+
+def test_the_data_folder_is_no_place_for_a_run(scans):
+    with pytest.raises(SystemExit):
+        train(scans, scans, "steps=2")
+    assert sorted(path.suffix for path in scans.iterdir()) == [".nrrd"] * 6
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(scans, tmp_path, capfd):
+    run = tmp_path / "run"
+    settings = ("steps=40", "checkpoint_every=10", "noise.half_size_share=0")
+    train(scans, run, *settings)
+    whole = weights(run)
+    shared = newest_checkpoint(run) / "shared.safetensors"
+    shared.write_bytes(shared.read_bytes()[:1000])
+    train(scans, run, *settings)
+    assert "is damaged" in capfd.readouterr().err
+    assert same(weights(run), whole)
 
 
 def test_the_same_slice_in_training_and_validation_fails_the_run(scans, tmp_path):

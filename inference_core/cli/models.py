@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from inference_core.errors import UserError
+
 
 def models(model: str | None = None, add: Path | None = None, name: str | None = None) -> None:
     """List the models, print the card of one, or add one's own.
@@ -16,6 +18,8 @@ def models(model: str | None = None, add: Path | None = None, name: str | None =
     """
     from inference_core.models.registry import add_model, find_model, list_models
 
+    if name is not None and add is None:
+        raise UserError("name", "--name is given without --add.", "Give --add with the model's card, or --model NAME.")
     if add is not None:
         card = add_model(add, name)
         print(f"added {card.id}: {card.path}")

@@ -57,8 +57,8 @@ def simulate_dose(
         )
     for warning in record.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    text = json.dumps({"version": __version__, "input": input.name, **asdict(record)}, indent=1, allow_nan=False) + "\n"
     write_volume(result, output)
-    text = json.dumps({"version": __version__, "input": input.name, **asdict(record)}, indent=1) + "\n"
     write_aside(record_path, lambda path: path.write_text(text, encoding="utf-8"))
     how = "measured" if record.photons_measured else "given"
     print(

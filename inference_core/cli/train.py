@@ -41,8 +41,9 @@ def train(arguments: Sequence[str]) -> None:
     _need_packages()
     name, content = recipe_of(config, arguments[0])
     config_class, run = load_recipe(name)
-    from jsonargparse import auto_cli
+    from jsonargparse import auto_cli, set_parsing_settings
 
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)  # the fields' docstrings become the help
     defaults = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in content.items()]
     spelt = defaults + [_as_option(word) for word in rest]
     settings = auto_cli(config_class, args=spelt, as_positional=False, prog=f"inference-core train {arguments[0]}")

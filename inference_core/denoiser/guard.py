@@ -8,6 +8,7 @@ from inference_core.errors import UserError
 from inference_core.image.volume import Volume, check_orthogonal
 
 SMALLEST_SIDE = 8  # pixels; the wavelet split needs them
+FARTHEST = 100_000  # HU from water; metal reads as some 10 000, and nothing as more
 METAL = 3071  # HU; the end of the 12-bit scale
 LABELS = 64  # a CT has more distinct values than that
 
@@ -65,6 +66,12 @@ def _check_finite(volume: Volume) -> None:
 
 def _check_range(volume: Volume) -> list[str]:
     low, high = float(volume.voxels.min()), float(volume.voxels.max())
+    if max(-low, high) > FARTHEST:
+        raise UserError(
+            "not-hounsfield",
+            f"The values range from {low:g} to {high:g}; no CT number is beyond {FARTHEST} HU.",
+            "Give the CT in Hounsfield units; if only single voxels are so far off, replace them by -1024 HU (air).",
+        )
     if low == high:
         return [f"Every voxel is {low:g} HU: there is nothing to denoise."]
     if low >= 0:

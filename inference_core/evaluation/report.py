@@ -39,7 +39,7 @@ def check_out(out: Path, read: Iterable[Path]) -> None:
     Raises
     ------
     UserError
-        ``output-format``, ``same-file``, or as :func:`~inference_core.image.writing.check_folder`.
+        ``output-format``, ``same-file``, ``exists``, or as :func:`~inference_core.image.writing.check_folder`.
     """
     if out.exists() or out.suffix in SUFFIXES:
         kind = "a folder" if out.is_dir() else "a file" if out.exists() else "a file's name"
@@ -50,13 +50,15 @@ def check_out(out: Path, read: Iterable[Path]) -> None:
             " folder runs/results_pictures.",
         )
     kept = {path.resolve() for path in read}
-    for path in (*(_named(out, suffix) for suffix in SUFFIXES), _pictures(out)):
+    written = [*(_named(out, suffix) for suffix in SUFFIXES), _pictures(out)]
+    for path in written:
         if path.resolve() in kept:
             raise UserError("same-file", f"{path} is read here.", "Give the results another name.")
     for suffix in SUFFIXES:
         check_folder(_named(out, suffix))
-    if _pictures(out).exists() and not _pictures(out).is_dir():
-        raise UserError("output-format", f"{_pictures(out)} is a file.", "Give the results another name.")
+    there = [str(path) for path in written if path.exists()]
+    if there:
+        raise UserError("exists", f"Already there: {', '.join(there)}.", "Give another --out, or remove them.")
 
 
 def write_results(out: Path, results: Results, text: str, settings: dict[str, Any]) -> list[Path]:

@@ -10,6 +10,9 @@ from typing import Any
 
 from inference_core.errors import UserError
 
+TASKS = ("denoise-ct",)
+WEIGHTS = ("safetensors", "onnx")  # suffixes
+
 
 @dataclass(frozen=True)
 class Card:
@@ -120,7 +123,7 @@ def card_from(text: dict[str, Any], path: Path) -> Card:
     Raises
     ------
     ValueError, KeyError, TypeError
-        Where a field is missing or of the wrong kind.
+        Where a field is missing, of the wrong kind, or of a value that is not known.
     """
     trained_for = text["trained_for"]
     card = Card(
@@ -147,6 +150,10 @@ def card_from(text: dict[str, Any], path: Path) -> Card:
         card.unit_hu > 0 and 1 <= card.kept_level <= card.wavelet_level <= 8 and card.multiple_of >= 1 <= card.halo
     ):
         raise ValueError("input: unit_hu, wavelet_level (1 to 8), kept_level, multiple_of or halo out of range")
+    if card.task not in TASKS:
+        raise ValueError(f"task: {card.task!r} is not one of {', '.join(TASKS)}")
+    if not set(card.sha256) <= set(WEIGHTS):  # they become file names
+        raise ValueError(f"sha256: only {' and '.join(WEIGHTS)} are files of a model")
     return card
 
 

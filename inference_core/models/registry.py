@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from inference_core.models.card import Card, read_card
 from inference_core.scratch import scratch_folder
 
 BUNDLED = Path(__file__).parent / "weights"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a user's own model
 
 
 def own_models() -> Path:
@@ -45,20 +47,48 @@ def add_model(path: Path, name: str | None = None) -> Card:
     UserError
         ``model-exists``, ``model-name``, or as reading the card and its weights does.
     """
-    card = read_card(path)
-    name = name or card.id
-    if not name or Path(name).name != name or name.startswith("."):
-        raise UserError("model-name", f"{name!r} cannot name a model.", "Give --name with letters, digits and dashes.")
-    if any(known.id == name for known in list_models()):
+    card = _read_given(path)
+    name = card.id if name is None else name
+    if not re.fullmatch(NAME, name):
+        raise UserError(
+            "model-name",
+            f"{name!r} cannot name a model.",
+            "Give --name with letters, digits, dots, dashes and underscores, at most 64, a letter or digit first.",
+        )
+    if not card.sha256:
+        raise UserError(
+            "model-incomplete", f"{path} names no weights (sha256 is empty).", "Give the card of a trained model."
+        )
+    # Whatever their case: a model's folder has its name, and not every disk tells cases apart.
+    if any(known.id.lower() == name.lower() for known in list_models()):
         raise UserError("model-exists", f"A model {name!r} is there already.", "Give it another --name.")
-    folder = own_models() / name
+    home = _made(own_models())
+    for folder in home.iterdir():
+        if folder.name.lower() == name.lower():
+            raise UserError(
+                "model-exists",
+                f"{folder} is there already, without a model of that name.",
+                "Remove it, or give another --name.",
+            )
     text = card.text | {"id": name, "automatic": False}
-    with scratch_folder(_made(own_models())) as aside:
+    with scratch_folder(home) as aside:
         for suffix in card.sha256:
             shutil.copyfile(card.file(suffix), aside / f"{name}.{suffix}")
         (aside / f"{name}.json").write_text(json.dumps(text, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        whole = aside.rename(folder)
+        whole = aside.rename(home / name)
     return read_card(whole / f"{name}.json")
+
+
+def _read_given(path: Path) -> Card:
+    """A card that is not from our own folders; its wavelet is looked up too, which listing has no time for."""
+    import pywt
+
+    card = read_card(path)
+    if card.wavelet not in pywt.wavelist(kind="discrete"):
+        raise UserError(
+            "bad-card", f"{path}: there is no wavelet {card.wavelet!r}.", "Give one of PyWavelets, such as sym8."
+        )
+    return card
 
 
 def _made(folder: Path) -> Path:
@@ -85,7 +115,7 @@ def find_model(name: str, task: str) -> Card:
                 f"There is no model {name!r}.",
                 f"Choose one of: {known}; or give the path of a model's card (.json).",
             )
-        card = read_card(path)
+        card = _read_given(path)
     if card.task != task:
         raise UserError("wrong-task", f"The model {card.id} is for {card.task}, not for {task}.", "Choose another.")
     return card

@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_core.denoiser.guard import check_ct
+from inference_core.denoiser.guard import FARTHEST, check_ct
 from inference_core.errors import UserError
 from inference_core.image.padding import padding_mask
 from inference_core.image.volume import Volume
@@ -61,6 +61,9 @@ SURVEY_STEP = 16  # pixels
 STREAK = 0.6  # gamma of the image form, of :func:`~inference_core.simulation.inserted_noise.draw_noise`
 BODY = -300.0  # HU
 MOST_PHOTONS = 1e15  # per ray; beyond it there is no noise, and numpy draws no counts
+PIXEL_SIZES = (0.05, 5.0)  # mm
+MOST_ABSORBED = 40.0  # path integral of a ray; 2 m of water
+MOST_NOISE = float(FARTHEST)  # HU
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,8 @@ def simulate_dose(
     Raises
     ------
     UserError
-        ``dose``, ``seed``, ``form``, ``photons``, ``ct-number-shift``, ``not-square``, ``no-noise``, or as
-        :func:`~inference_core.denoiser.guard.check_ct`.
+        ``dose``, ``seed``, ``form``, ``photons``, ``ct-number-shift``, ``not-square``, ``pixel-size``, ``too-opaque``,
+        ``too-noisy``, ``no-noise``, or as :func:`~inference_core.denoiser.guard.check_ct`.
     """
     scanner = scanner or Scanner()
     check_options(dose, seed, form, photons, ct_number_shift)
@@ -210,6 +213,12 @@ def _grid(volume: Volume) -> Grid:
             f"Pixels are {x:g} x {y:g} mm: these are not the slices that the scanner made.",
             "Give the axial slices; the noise of a scan is made in their plane.",
         )
+    if not PIXEL_SIZES[0] <= x <= PIXEL_SIZES[1]:
+        raise UserError(
+            "pixel-size",
+            f"Pixels are {x:g} mm wide; those of a CT are {PIXEL_SIZES[0]:g} to {PIXEL_SIZES[1]:g} mm.",
+            "Check the spacing of the volume: it is given in mm.",
+        )
     _, rows, columns = volume.voxels.shape
     return Grid(rows, columns, float(x))
 
@@ -245,7 +254,14 @@ class _Survey:
 def _survey(
     image: NDArray[Any], padding: NDArray[np.bool_], grid: Grid, power: NoisePower, scanner: Scanner
 ) -> _Survey:
-    absorbed = absorbance(image, padding, grid, scanner.gamma, SURVEY_VIEWS)
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        absorbed = absorbance(image, padding, grid, scanner.gamma, SURVEY_VIEWS)
+    if not absorbed.max() <= MOST_ABSORBED:  # nor NaN
+        raise UserError(
+            "too-opaque",
+            f"With CT numbers up to {image.max():.0f} HU and pixels of {grid.pixel:g} mm, no photon passes through it.",
+            "Check that its values are Hounsfield units, and its spacing.",
+        )
     photons = photons_of_slice(soft_tissue_blocks(image, padding), absorbed, grid, power, scanner)
     first, second = mean_inverse_counts(absorbed, _body_points(image), grid)
     return _Survey(photons, float(first.mean()), float(second.mean()))
@@ -280,6 +296,12 @@ def _image_noise(
     photons, electronic = scan
     of_rays = survey.inverse / photons + survey.inverse_square * (electronic / photons) ** 2
     variance = noise_gain(power, grid) * of_rays
+    if not variance <= MOST_NOISE**2:
+        raise UserError(
+            "too-noisy",
+            f"With {photons:.3g} photons per ray the noise would be {math.sqrt(variance):.3g} HU.",
+            "Choose a higher dose or more photons, or --form projection, where no count is below 1.",
+        )
     unpadded = np.where(padding, -1000, image).astype(np.float32)
     return draw_noise(unpadded, power, grid.pixel, STREAK, rng) * np.float32(math.sqrt(variance))
 

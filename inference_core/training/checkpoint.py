@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from inference_core.errors import UserError
+
 KEPT = 2  # the newest ones; more than one, should a disk fill up while the next is written
 
 
@@ -41,11 +43,20 @@ def write_state(path: Path, state: Any) -> None:
 
 
 def read_state(path: Path) -> Any:
-    """What :func:`write_state` wrote, tensors on the CPU."""
-    from safetensors import safe_open
+    """What :func:`write_state` wrote, tensors on the CPU.
 
-    with safe_open(path, framework="pt") as file:
-        return _unpack(json.loads(file.metadata()["state"]), file)
+    Raises
+    ------
+    UserError
+        ``bad-checkpoint``.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _unpack(json.loads(file.metadata()["state"]), file)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError("bad-checkpoint", f"{path} is damaged.", "Remove its folder; the one before serves.") from error
 
 
 def write_checkpoint(run: Path, step: int, shared: Any, own: Any, rank: int = 0, barrier: Any = None) -> None:
@@ -81,9 +92,14 @@ def write_checkpoint(run: Path, step: int, shared: Any, own: Any, rank: int = 0,
     barrier()
 
 
+def checkpoints(run: Path) -> list[Path]:
+    """Folders of the whole checkpoints of a run, the newest first."""
+    return _finished(run)[::-1]
+
+
 def newest_checkpoint(run: Path) -> Path | None:
-    """Folder of the newest whole checkpoint of a run; None where there is none."""
-    return next(iter(reversed(_finished(run))), None)
+    """The first of :func:`checkpoints`; None where there is none."""
+    return next(iter(checkpoints(run)), None)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -119,7 +135,7 @@ def _unpack(value: Any, file: Any) -> Any:
         return value
     ((kind, content),) = value.items()
     if kind == "tensor":
-        return file.get_tensor(content)
+        return file.get_tensor(content).clone()  # its own memory: the file may be removed while it is used
     if kind == "dict":
         return {key: _unpack(item, file) for key, item in content}
     items = [_unpack(item, file) for item in content]

@@ -16,6 +16,7 @@ from inference_core.simulation.projection import WATER_ATTENUATION
 
 NpyUnit = Literal["", "HU", "HU+1024", "1/mm"]
 LEAST_SIDE = 32  # pixels
+MOST = 1e5  # HU; nothing has more
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,18 @@ def read_scan(path: Path, npy_unit: NpyUnit = "", npy_pixel_size: float = 0.0) -
     if path.suffix == ".npy":
         voxels, pixel_size = _read_npy(path, npy_unit, npy_pixel_size)
     else:
-        volume = read_volume(path)
+        try:
+            volume = read_volume(path)
+        except UserError as error:
+            remedy = "Take it out of the folder; each DICOM series needs a subfolder of its own."
+            raise UserError(error.code, error.message, remedy) from error
         voxels, pixel_size = volume.voxels, volume.spacing[0]
+    if not voxels.size:
+        raise UserError("empty", f"{path} holds no slice.", "Take it out of the folder.")
     if min(voxels.shape[1:]) < LEAST_SIDE:
         raise UserError("too-small", f"{path} has slices of {voxels.shape[1:]}.", f"Use slices >= {LEAST_SIDE} pixels.")
-    if not np.isfinite(voxels).all() or voxels.min() >= 0 or voxels.max() - voxels.min() < 50:
+    sensible = np.isfinite(voxels).all() and -MOST < voxels.min() < 0 and 50 + voxels.min() < voxels.max() < MOST
+    if not sensible:
         raise UserError(
             "not-hounsfield",
             f"{path} reaches from {voxels.min():g} to {voxels.max():g}: no Hounsfield units (air -1000, water 0).",
@@ -102,7 +110,14 @@ def read_scans(paths: list[Path], npy_unit: NpyUnit = "", npy_pixel_size: float 
     for path in paths:
         scan = read_scan(path, npy_unit, npy_pixel_size)
         if scan.name in gathered:
-            gathered[scan.name].slices.extend(scan.slices)
+            first = gathered[scan.name]
+            if abs(scan.pixel_size / first.pixel_size - 1) > 0.01:
+                raise UserError(
+                    "pixel-sizes-differ",
+                    f"Files of {scan.name} have pixels of {first.pixel_size:g} and of {scan.pixel_size:g} mm ({path}).",
+                    "A scan is the files that share a name up to the last _: name different scans differently.",
+                )
+            first.slices.extend(scan.slices)
         else:
             gathered[scan.name] = scan
     yield from gathered.values()
@@ -125,6 +140,8 @@ def _read_npy(path: Path, unit: NpyUnit, pixel_size: float) -> tuple[NDArray[np.
             f"{path.name} holds {array.dtype} of shape {array.shape}.",
             "Give (rows, columns) or (slices, rows, columns) of numbers.",
         )
+    if not array.size:
+        raise UserError("empty", f"{path} holds no slice.", "Take it out of the folder.")
     voxels = array.reshape(-1, *array.shape[-2:]).astype(np.float32)
     if unit == "HU+1024":
         voxels = voxels - 1024

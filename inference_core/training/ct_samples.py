@@ -9,9 +9,7 @@ simulated, are taken as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -96,7 +94,7 @@ def inserted(
     noisy_target : bool
         The target gets noise of its own, as strong (Noise2Noise).
     """
-    powers = {scan.name: _noise_power(scan) for scan in scans}
+    powers = {scan.name: noise_power_of(scan) for scan in scans}
     slices = [(image, scan) for scan in scans for image in scan.slices]
     every = -(-len(slices) // count)
     slices = slices[::every]
@@ -106,28 +104,6 @@ def inserted(
         noisy, target = _draw(image, scan.pixel_size, powers[scan.name], config, rng, k // len(slices), noisy_target)
         samples.append(make_sample(noisy, target, level, wavelet))
     return samples
-
-
-def paired(low: Path, full: Path, names: list[str], level: int, wavelet: str) -> Iterator[Sample]:
-    """Samples of true or simulated pairs: volume files of one name in two folders.
-
-    Raises
-    ------
-    UserError
-        ``pairs-differ``.
-    """
-    from inference_core.image.reading import read_volume
-
-    for name in names:
-        one, other = read_volume(low / name), read_volume(full / name)
-        if one.voxels.shape != other.voxels.shape:
-            raise UserError(
-                "pairs-differ",
-                f"{name} has the shape {one.voxels.shape} in {low} but {other.voxels.shape} in {full}.",
-                "The two files of a pair must be of one grid.",
-            )
-        for noisy, clean in zip(one.voxels, other.voxels, strict=True):
-            yield make_sample(noisy.astype(np.float32), clean.astype(np.float32), level, wavelet)
 
 
 def batch(
@@ -159,6 +135,24 @@ def batch(
         noise.append(sample.noise)
     both = torch.from_numpy(np.stack(crops).astype(np.float32)) / STEPS_PER_HU
     return both[:, :1], both[:, 1:], torch.tensor(noise, dtype=torch.float32)
+
+
+def noise_power_of(scan: Scan) -> NoisePower:
+    """Noise power spectrum of a scan.
+
+    Raises
+    ------
+    UserError
+        ``no-soft-tissue``.
+    """
+    try:
+        return measure_noise_power(scan.slices)
+    except ValueError as error:
+        raise UserError(
+            "no-soft-tissue",
+            f"No slice of {scan.name} has a flat patch of soft tissue (64x64 pixels) to measure its noise on.",
+            "Take it out, or give it as a pair of low and full dose.",
+        ) from error
 
 
 def fine_noise(image: FloatArray, anatomy: FloatArray) -> float:
@@ -209,17 +203,6 @@ def _draw(
         sigma = rng.uniform(*config.blur)
         noisy, target = gaussian_blur(noisy, sigma), gaussian_blur(target, sigma)
     return noisy, target
-
-
-def _noise_power(scan: Scan) -> NoisePower:
-    try:
-        return measure_noise_power(scan.slices)
-    except ValueError as error:
-        raise UserError(
-            "no-soft-tissue",
-            f"No slice of {scan.name} has a flat patch of soft tissue (64x64 pixels) to measure its noise on.",
-            "Take it out, or give it as a pair of low and full dose.",
-        ) from error
 
 
 def _half_size(image: FloatArray) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,16 +14,13 @@ from inference_core.image.picture import Panel
 from inference_core.measurement.metrics import mean_shift, psnr
 from inference_core.measurement.noise import noise_level
 from inference_core.measurement.tissue import tissue_masks
-from inference_core.simulation.inserted_noise import draw_noise, measure_noise_power
-from inference_core.training.ct_folders import Scan
 from inference_core.training.ct_publish import draft_card
-from inference_core.training.ct_samples import AIR_CLIP, fine_noise
+from inference_core.training.ct_slice_pairs import SlicePair
 
 if TYPE_CHECKING:
     from inference_core.training.recipes.supervised_ct import SupervisedCtConfig
 
 MOST_SLICES = 8
-STRENGTH = 2.0  # of inserted noise over the scan's own: quarter dose
 SHIFT_LIMIT = 0.5  # HU; further shifts cost PENALTY dB a HU in the reference-free score
 PENALTY = 10.0
 WINDOW = (-160.0, 240.0)
@@ -32,12 +28,12 @@ DIFFERENCE = (-100.0, 100.0)
 
 
 class CtValidation:
-    """Noisy slices of the validation patients, run through the whole pipeline.
+    """Slices of the validation patients, run through the whole pipeline.
 
     Parameters
     ----------
-    scans : list of Scan
-        Full dose.
+    pairs : list of SlicePair
+        Evenly thinned to :data:`MOST_SLICES`.
     config : SupervisedCtConfig
     network : Module
         As it is when a method is called.
@@ -45,21 +41,14 @@ class CtValidation:
     """
 
     def __init__(
-        self, scans: list[Scan], config: SupervisedCtConfig, network: nn.Module, device: torch.device
+        self, pairs: list[SlicePair], config: SupervisedCtConfig, network: nn.Module, device: torch.device
     ) -> None:
         self.config = config
         self.network = network
         self.device = device
         self.card = draft_card(config, {"name": config.network, "arguments": {}}, halo=1)
-        chosen = [(image, scan) for scan in scans for image in scan.slices]
-        chosen = chosen[:: -(-len(chosen) // MOST_SLICES)]
-        rng = np.random.default_rng([config.seed, 1])
-        self.pairs: list[tuple[NDArray[np.int16], NDArray[np.int16]]] = []
-        for image, scan in chosen:
-            noisy = _noisy(image, scan, rng)
-            self.pairs.append((_whole(noisy), _whole(image)))
-        if config.low_dose is not None:
-            self.pairs = true_pairs(scans, config.low_dose)
+        chosen = pairs[:: -(-len(pairs) // MOST_SLICES)]
+        self.pairs = [(_whole(noisy), _whole(clean)) for noisy, clean in chosen]
 
     def denoised(self, image: NDArray[np.int16]) -> NDArray[np.int16]:
         """A slice as ``inference-core denoise`` would give it."""
@@ -107,38 +96,6 @@ class CtValidation:
                 Panel("output - input", out.astype(np.float32) - noisy, DIFFERENCE),
             ]
         return panels
-
-
-def true_pairs(scans: list[Scan], low_dose: Path) -> list[tuple[NDArray[np.int16], NDArray[np.int16]]]:
-    """Slices of the scans of the same name in a folder of low-dose scans, with the full-dose ones.
-
-    Raises
-    ------
-    UserError
-        ``pairs-differ``.
-    """
-    from inference_core.errors import UserError
-    from inference_core.training.ct_folders import read_scans, scan_of, scan_paths
-
-    names = {scan.name: scan for scan in scans}
-    found = read_scans([path for path in scan_paths(low_dose) if scan_of(path) in names])
-    pairs = []
-    for low in found:
-        full = names[low.name].slices
-        if len(full) != len(low.slices) or full[0].shape != low.slices[0].shape:
-            raise UserError(
-                "pairs-differ",
-                f"{low.name} has {len(low.slices)} low-dose and {len(full)} full-dose slices, or of different sizes.",
-                "Give the same slices in both folders.",
-            )
-        pairs += [(_whole(one), _whole(other)) for one, other in zip(low.slices, full, strict=True)]
-    return pairs[:: -(-len(pairs) // MOST_SLICES)]
-
-
-def _noisy(image: NDArray[np.float32], scan: Scan, rng: np.random.Generator) -> NDArray[np.float32]:
-    noise = draw_noise(image, measure_noise_power(scan.slices), scan.pixel_size, 0.6, rng)
-    amplitude = STRENGTH * max(fine_noise(image, image), 1.0) / max(fine_noise(noise, image), 1e-3)
-    return np.maximum(image + noise * np.float32(amplitude), np.float32(AIR_CLIP))
 
 
 def _whole(image: NDArray[np.float32]) -> NDArray[np.int16]:

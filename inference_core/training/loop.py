@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from inference_core.errors import Cancelled, UserError
 from inference_core.image.picture import Panel
-from inference_core.training.checkpoint import newest_checkpoint, read_state, step_of, write_checkpoint
+from inference_core.training.checkpoint import checkpoints, read_state, step_of, write_checkpoint
 from inference_core.training.run_record import RunRecord
 from inference_core.training.weight_average import WeightAverage
 
@@ -120,6 +120,8 @@ def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) 
         After Ctrl-C or a termination signal; a checkpoint has been written.
     """
     check_positive(config, "steps", "devices", "clip", "log_every", "validate_every", "checkpoint_every")
+    if config.seed < 0 or not 0 <= config.average_decay < 1:
+        raise UserError("out-of-range", "seed is >= 0, average_decay from 0 to below 1.", "Give other values.")
     fabric = _open_fabric(config)
     fabric.launch()
     record = RunRecord(config, recipe, writes=fabric.global_rank == 0)
@@ -132,7 +134,7 @@ def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) 
 def _run(config: RunConfig, fabric: Fabric, task: Task, record: RunRecord) -> None:
     averages = {name: WeightAverage(network, config.average_decay) for name, network in task.networks.items()}
     best: dict[str, Any] = {"score": None, "step": 0, "weights": {}}
-    done = _restore(config, fabric, task, averages, best)
+    done = _restore(config, fabric, task, averages, best, record)
     record.resume(done)
     with _stop_signals() as stopped, record.bar(done) as bar:
         for step in range(done + 1, config.steps + 1):
@@ -202,9 +204,17 @@ def _finite(losses: dict[str, float], step: int) -> dict[str, float]:
 
 
 def _open_fabric(config: RunConfig) -> Fabric:
+    place: dict[str, Any] = {"accelerator": config.accelerator, "devices": config.devices}
     if os.environ.get("LT_CLI_USED"):  # started by `fabric run`, which says where to run
-        return Fabric(precision=config.precision)
-    return Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
+        place = {}
+    try:
+        fabric = Fabric(precision=config.precision, **place)
+    except (RuntimeError, ValueError) as error:
+        message = f"{config.accelerator} cannot be used here: {error}"
+        raise UserError("no-such-device", message, "Give accelerator=cpu.") from error
+    if config.precision == "16-mixed" and fabric.device.type == "cpu":
+        raise UserError("precision", "16-mixed needs a GPU.", "Give precision=bf16-mixed or 32-true.")
+    return fabric
 
 
 def _look(
@@ -253,23 +263,42 @@ def _save(
 
 
 def _restore(
-    config: RunConfig, fabric: Fabric, task: Task, averages: dict[str, WeightAverage], best: dict[str, Any]
+    config: RunConfig,
+    fabric: Fabric,
+    task: Task,
+    averages: dict[str, WeightAverage],
+    best: dict[str, Any],
+    record: RunRecord,
 ) -> int:
     """Load the newest checkpoint; return the steps done."""
-    checkpoint = newest_checkpoint(config.out)
-    if checkpoint is None:
+    found = _newest_readable(config.out, fabric.global_rank, record)
+    if found is None:
         return 0
-    shared = read_state(checkpoint / "shared.safetensors")
+    step, shared, own = found
     parts = {"networks": task.networks, "optimisers": task.optimisers, "schedules": task.schedules}
     for part, things in {**parts, "averages": averages}.items():
         for name, thing in things.items():  # type: ignore[attr-defined]
             thing.load_state_dict(shared[part][name])
     best.update(shared["best"])
-    own = checkpoint / f"process-{fabric.global_rank}.safetensors"
-    if task.own and own.is_file():  # not there: more processes than before, which start with empty pools
-        for name, state in read_state(own).items():
-            task.own[name].load_state_dict(state)
-    return step_of(checkpoint)
+    for name, state in own.items():
+        task.own[name].load_state_dict(state)
+    return step
+
+
+def _newest_readable(run: Path, rank: int, record: RunRecord) -> tuple[int, Any, Any] | None:
+    """Steps, shared state and this process's own of the newest checkpoint that is not damaged."""
+    found = checkpoints(run)
+    for checkpoint in found:
+        own = checkpoint / f"process-{rank}.safetensors"
+        try:
+            shared = read_state(checkpoint / "shared.safetensors")
+            # Not there: more processes than before; the new ones start with empty pools.
+            return step_of(checkpoint), shared, read_state(own) if own.exists() else {}
+        except UserError as error:
+            record.say(f"{error.message} Going back to the checkpoint before it.")
+    if found:
+        raise UserError("bad-checkpoint", f"No checkpoint in {run} can be read.", "Start again in another out folder.")
+    return None
 
 
 def _publish(config: RunConfig, task: Task, averages: dict[str, WeightAverage], best: dict[str, Any]) -> None:

@@ -8,12 +8,13 @@ The card is written by hand first, all but its ``sha256``.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from inference_core.errors import UserError
+from inference_core.errors import UserError, told_plainly
 from inference_core.models.card import sha256_of
 
 
@@ -61,6 +62,7 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> f
     example = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 1, 64, 96), np.float32))
     factor = int(network.factor)  # type: ignore[arg-type]
     parts = {2: torch.export.Dim("rows") * factor, 3: torch.export.Dim("columns") * factor}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     torch.onnx.export(
         network,
         (example,),
@@ -103,4 +105,5 @@ def _strip_metadata(path: Path) -> None:
 if __name__ == "__main__":
     from jsonargparse import auto_cli
 
-    auto_cli(publish)
+    with told_plainly():
+        auto_cli(publish)

@@ -59,7 +59,7 @@ class RunRecord:
         if not self.writes:
             yield
             return
-        self.config.out.mkdir(parents=True, exist_ok=True)
+        _make_folder(self.config.out)
         lock = self.config.out / "running"
         _take(lock)
         try:
@@ -152,6 +152,16 @@ class RunRecord:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)
             self.board.flush()
+
+
+def _make_folder(out: Path) -> None:
+    """Make the run's folder; refuse one that holds anything else."""
+    if out.exists() and not out.is_dir():
+        raise UserError("out-folder", f"{out} is a file.", "Give out= a new folder.")
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if there and not there & {"config.yaml", "running"}:
+        raise UserError("out-folder", f"{out.resolve()} holds other files.", "Give out= a new folder, not the data's.")
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def _take(lock: Path) -> None:

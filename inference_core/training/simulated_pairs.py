@@ -163,4 +163,7 @@ def _enlarged(image: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
 if __name__ == "__main__":
     from jsonargparse import auto_cli
 
-    auto_cli({"phantom": phantom, "details": details, "clean": clean})
+    from inference_core.errors import told_plainly
+
+    with told_plainly():
+        auto_cli({"phantom": phantom, "details": details, "clean": clean})

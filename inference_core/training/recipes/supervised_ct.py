@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pywt
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -23,12 +24,13 @@ from torch import Tensor
 from inference_core.denoiser.wavelet import remove_low_band
 from inference_core.errors import UserError
 from inference_core.models.networks import build_network
-from inference_core.training.ct_folders import NpyUnit, Scan, read_scans, scan_paths
+from inference_core.training.ct_data import read_data
+from inference_core.training.ct_folders import NpyUnit
 from inference_core.training.ct_publish import DenoiserInput, publish_denoiser, training_data
-from inference_core.training.ct_samples import NoiseConfig, Sample, batch, inserted, paired
+from inference_core.training.ct_samples import NoiseConfig, batch
 from inference_core.training.ct_validation import CtValidation
 from inference_core.training.loop import RunConfig, Task, check_positive, fit, update, warm_up_and_cosine
-from inference_core.training.split import Split, check_apart, divide
+from inference_core.training.split import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +94,8 @@ def train(config: SupervisedCtConfig, recipe: str = "supervised_ct", noisy_targe
 
 def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_target: bool = False) -> Task:
     """Read the data, make the network, and say what a step is."""
-    check_positive(config, "batch", "crop", "noisy_slices", "learning_rate", "width", "low_width")
-    rng = np.random.default_rng(config.seed)
-    scans, validation, groups = _data(config, rng, noisy_target)
+    check_settings(config)
+    data = read_data(config, np.random.default_rng(config.seed), noisy_target)
     unit = config.input.unit_hu
     arguments = {"width": config.width, "low_width": config.low_width}
     network = build_network(config.network, arguments)
@@ -106,14 +107,14 @@ def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_targe
     levels = (config.input.kept_level, config.input.wavelet_level)
 
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
-        noisy, change, noise = (x.to(fabric.device) for x in batch(groups, config.batch, config.crop, rng))
+        noisy, change, noise = (x.to(fabric.device) for x in batch(data.groups, config.batch, config.crop, rng))
         error = unit * network(noisy / unit).float() - change
         kept = remove_low_band(error, levels, config.input.wavelet)  # what the pipeline lets through
         loss = (kept.abs().mean(dim=(1, 2, 3)) / noise).mean()
         update(fabric, network, optimiser, loss, config.clip)
         return {"l1_over_noise": loss}
 
-    look = CtValidation(validation, config, network, fabric.device) if validation else None
+    look = CtValidation(data.validation, config, network, fabric.device) if data.validation else None
     return Task(
         networks={"denoiser": network},
         optimisers={"denoiser": optimiser},
@@ -126,59 +127,10 @@ def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_targe
             network=network,
             architecture={"name": config.network, "arguments": arguments},
             config=config,
-            data=training_data(scans, groups, recipe, config),
+            data=training_data(data.scans, data.groups, recipe, config),
             scores=look.scores if look else dict,
         ),
     )
-
-
-def _data(
-    config: SupervisedCtConfig, rng: np.random.Generator, noisy_target: bool
-) -> tuple[list[Scan], list[Scan], list[tuple[list[Sample], float]]]:
-    """Training scans, validation scans, and groups of samples with their shares."""
-    scan_files = [path for folder in config.full_dose for path in scan_paths(folder)]
-    pair_files = {folder: _pair_files(folder) for folder in config.pairs}
-    if not scan_files and not pair_files:
-        raise UserError(
-            "no-data", "There is nothing to train on.", "Give full_dose='[FOLDER]' and/or pairs='[FOLDER]'."
-        )
-    everything = [*scan_files, *(path for paths in pair_files.values() for path in paths)]
-    sets = divide(everything, config.split)
-    read = partial(read_scans, npy_unit=config.npy_unit, npy_pixel_size=config.npy_pixel_size)
-    scans = list(read([path for path in sets["train"] if path in set(scan_files)]))
-    validation = list(read([path for path in sets["validation"] if path in set(scan_files)]))
-    check_apart(scans, validation)
-    _check_crop(config, scans)
-    level, wavelet = config.input.wavelet_level, config.input.wavelet
-    groups: list[tuple[list[Sample], float]] = []
-    if scans:
-        samples = inserted(scans, config.noisy_slices, config.noise, level, wavelet, rng, noisy_target)
-        groups.append((samples, 1 - config.pairs_share if pair_files else 1.0))
-    for folder, paths in pair_files.items():
-        trained = set(sets["train"])
-        names = [path.name for path in paths if path in trained]
-        if names:
-            samples = list(paired(folder / "low", folder / "full", names, level, wavelet))
-            groups.append((samples, config.pairs_share / len(pair_files)))
-    return scans, validation, groups
-
-
-def _pair_files(folder: Path) -> list[Path]:
-    """The full-dose files of a folder of pairs that have a low-dose one."""
-    paths = [path for path in scan_paths(folder / "full") if (folder / "low" / path.name).exists()]
-    if not paths:
-        raise UserError("no-pairs", f"No file name is in both {folder}/low and {folder}/full.", "Name pairs alike.")
-    return paths
-
-
-def _check_crop(config: SupervisedCtConfig, scans: list[Scan]) -> None:
-    least = min((min(image.shape) for scan in scans for image in scan.slices), default=config.crop)
-    if config.crop % 4 or config.crop > least:
-        raise UserError(
-            "crop",
-            f"Crops of {config.crop} pixels cannot be cut from slices of {least}.",
-            "Give crop= a multiple of 4 that fits in the smallest slice.",
-        )
 
 
 def _start_from(model: str, name: str, arguments: dict[str, int], network: torch.nn.Module) -> None:
@@ -193,3 +145,30 @@ def _start_from(model: str, name: str, arguments: dict[str, int], network: torch
             "Choose a model of the same network.",
         )
     network.load_state_dict(load_network(card).state_dict())
+
+
+def check_settings(config: SupervisedCtConfig) -> None:
+    """Refuse what cannot work before anything is read.
+
+    Raises
+    ------
+    UserError
+        ``not-positive`` or ``out-of-range``.
+    """
+    check_positive(config, "batch", "crop", "noisy_slices", "learning_rate", "width", "low_width")
+    check_positive(config.input, "unit_hu")
+    noise, levels = config.noise, (config.input.kept_level, config.input.wavelet_level)
+    allowed = {
+        "pairs_share": 0 <= config.pairs_share <= 1,
+        "learning_rate": config.learning_rate <= 1,
+        "noise.strength": 0 < noise.strength[0] <= noise.strength[1],
+        "noise.blur": 0 < noise.blur[0] <= noise.blur[1],
+        "noise.streak": 0 <= noise.streak[0] <= noise.streak[1],
+        "noise.strong_share": 0 <= noise.strong_share <= 1,
+        "noise.half_size_share": 0 <= noise.half_size_share <= 1,
+        "input.wavelet_level": 1 <= levels[0] <= levels[1] <= 8,
+        "input.wavelet": config.input.wavelet in pywt.wavelist(kind="discrete"),
+    }
+    for name, fits in allowed.items():
+        if not fits:
+            raise UserError("out-of-range", f"This value of {name} cannot work.", "See the field in --help.")
