@@ -130,15 +130,15 @@ def test_onnxruntime_and_torch_agree_within_a_hundredth_of_a_hounsfield_unit():
 @given(rows=st.integers(9, 150), columns=st.integers(9, 150), tile=st.integers(17, 90))
 def test_tiles_give_the_whole_slice(rows, columns, tile):
     image = np.random.default_rng(rows).normal(size=(rows, columns)).astype(np.float32)
-    whole = run_network(ENGINE.run, image, 2, CARD.halo)
-    tiled = run_network(ENGINE.run, image, 2, CARD.halo, tile)
+    whole = run_network(ENGINE.run, image, CARD.multiple_of, CARD.halo)
+    tiled = run_network(ENGINE.run, image, CARD.multiple_of, CARD.halo, tile)
     assert np.abs(whole - tiled).max() * CARD.unit_hu < 1e-2
 
 
 def test_a_halo_too_small_would_show():
     image = np.random.default_rng(0).normal(size=(120, 120)).astype(np.float32)
-    whole = run_network(ENGINE.run, image, 2, CARD.halo)
-    tiled = run_network(ENGINE.run, image, 2, 4, 40)
+    whole = run_network(ENGINE.run, image, CARD.multiple_of, CARD.halo)
+    tiled = run_network(ENGINE.run, image, CARD.multiple_of, 4, 40)
     assert np.abs(whole - tiled).max() * CARD.unit_hu > 0.1
 
 
