@@ -297,13 +297,13 @@ def test_a_network_is_scored_through_the_pipeline(tmp_path):
     torch = pytest.importorskip("torch")
     from safetensors.torch import save_file
 
-    from inference_core.models.networks.unshuffle_cnn import UnshuffleCnn
+    from inference_core.models.networks.unshuffle_unet import UnshuffleUnet
 
-    network = UnshuffleCnn()
+    network = UnshuffleUnet()
     save_file(network.state_dict(), tmp_path / "nothing.safetensors")
     torch.nn.init.normal_(network.last.weight, 0, 0.01)
     save_file(network.state_dict(), tmp_path / "random.safetensors")
-    save_file(UnshuffleCnn(8, 4).state_dict(), tmp_path / "small.safetensors")
+    save_file(UnshuffleUnet(8, 4).state_dict(), tmp_path / "small.safetensors")
     pair = make_pair("a_k_1")
     (one, nothing, _), (two, random, _) = (
         network_denoiser(str(tmp_path / f"{name}.safetensors")) for name in ("nothing", "random")
