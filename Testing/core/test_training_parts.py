@@ -120,10 +120,10 @@ def adversarial(config, fabric):
         (maker, make), (judge, decide) = parts["maker"], parts["judge"]
         fake = maker(torch.randn(2, 4))
         fooled = ((judge(fake) - 1) ** 2).mean()
-        update(fabric, maker, make, fooled, 1.0)
+        update(fabric, fooled, 1.0, (maker, make))
         old = pool.exchange(fake.reshape(2, 1, 2, 2), rng).reshape(2, 4)
         seen = (judge(old) ** 2 + (judge(torch.ones(2, 4)) - 1) ** 2).mean()
-        update(fabric, judge, decide, seen, 1.0)
+        update(fabric, seen, 1.0, (judge, decide))
         return {"fooled": fooled, "seen": seen}
 
     return Task(

@@ -4,6 +4,9 @@ high = x - low(x)                    the network never sees the low band
 r    = network(high)
 r'   = r - Q_h r Q_w^T               nor can it move it, nor anything coarser than the card's kept level
 out  = x + strength r'               rounded to the voxel type; padding and metal stay as they were
+
+Networks of the papers may differ in each step, as their cards say: some see the whole slice, some give the image (then
+r = network(high) - high), and none of them is projected (r' = r).
 """
 
 from __future__ import annotations
@@ -175,11 +178,7 @@ def denoise_slice(
     if strength == 0 or not measured.size or measured.min() == measured.max():
         return image.copy(), SliceReport(strength > 0, padded, 0.0)
     residual = slice_residual(np.where(padding, AIR, image) if padded else image, network, card)
-    kept = padding | (image > METAL)
-    if kept.any():
-        change = strength * remove_low_band_within(residual, ~kept, card.kept_levels, card.wavelet)
-    else:
-        change = strength * remove_low_band(residual, card.kept_levels, card.wavelet)
+    change = strength * _without_low_band(residual, padding | (image > METAL), card)
     output = round_to(image + change, image.dtype)
     moved = low_band(output - image.astype(np.float64), card.wavelet_level, card.wavelet)
     return output, SliceReport(False, padded, float(np.abs(moved).max()))
@@ -190,11 +189,26 @@ def slice_residual(
 ) -> NDArray[np.float64]:
     """What the network would add to a slice, in HU, before the low band is taken off it."""
     seen = np.clip(image.astype(np.float64), FLOOR, METAL)
-    high = (seen - low_band(seen, card.wavelet_level, card.wavelet)) / card.unit_hu
-    residual = network(high.astype(np.float32)).astype(np.float64) * card.unit_hu
+    given = (network_input(seen, card.band, card.wavelet_level, card.wavelet) / card.unit_hu).astype(np.float32)
+    out = network(given).astype(np.float64)
+    residual: NDArray[np.float64] = (out - given if card.output == "image" else out) * card.unit_hu
     if not np.isfinite(residual).all():
         raise UserError("not-finite", f"The model {card.id} gave values that are no numbers.", "Choose another model.")
     return residual
+
+
+def network_input(image: NDArray[np.float64], band: str, level: int, wavelet: str) -> NDArray[np.float64]:
+    """What a network sees of a slice, in HU: its high band, or all of it, counted from air."""
+    return image + 1000 if band == "whole" else image - low_band(image, level, wavelet)
+
+
+def _without_low_band(residual: NDArray[np.float64], kept: NDArray[np.bool_], card: Card) -> NDArray[np.float64]:
+    """What is added of a residual: nothing where a pixel is ``kept``, nothing that moves a low band the card keeps."""
+    if not card.kept_levels:
+        return np.where(kept, 0.0, residual)
+    if kept.any():
+        return remove_low_band_within(residual, ~kept, card.kept_levels, card.wavelet)
+    return remove_low_band(residual, card.kept_levels, card.wavelet)
 
 
 def round_to(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -12,6 +12,8 @@ from inference_core.errors import UserError
 
 TASKS = ("denoise-ct",)
 WEIGHTS = ("safetensors", "onnx")  # suffixes
+BANDS = ("high", "whole")
+OUTPUTS = ("residual", "image")
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,17 @@ class Card:
         File in :mod:`inference_core.models.networks`, and what its class is called with.
     unit_hu : float
         HU per network unit.
+    band : str
+        What the network sees: ``high`` (the wavelet high band) or ``whole`` (the slice, counted from air).
+    output : str
+        What it gives: ``residual`` (to be added) or ``image`` (the same, translated).
     wavelet : str
         PyWavelets name of the wavelet of the split.
     wavelet_level : int
         Of the split whose high band the network sees.
     kept_level : int
         Of the finest low band that the result keeps, beside that of the split (3: what is coarser than 8 pixels).
+        0: nothing is kept by construction, as in the papers, so CT numbers may move.
     multiple_of, halo : int
         Input sides must be multiples of the one; the other is the context in pixels that makes a tile exact.
     modality : str
@@ -57,6 +64,8 @@ class Card:
     architecture: str
     arguments: dict[str, Any]
     unit_hu: float
+    band: str
+    output: str
     wavelet: str
     wavelet_level: int
     kept_level: int
@@ -73,7 +82,7 @@ class Card:
     @property
     def kept_levels(self) -> tuple[int, ...]:
         """Levels of the low bands that the result keeps."""
-        return tuple(sorted({self.wavelet_level, self.kept_level}))
+        return tuple(sorted({self.wavelet_level, self.kept_level})) if self.kept_level else ()
 
     def file(self, suffix: str) -> Path:
         """The weights in one form (``safetensors`` or ``onnx``), checked against the card.
@@ -133,6 +142,8 @@ def card_from(text: dict[str, Any], path: Path) -> Card:
         architecture=str(text["architecture"]["name"]),
         arguments=dict(text["architecture"]["arguments"]),
         unit_hu=float(text["input"]["unit_hu"]),
+        band=str(text["input"].get("band", "high")),
+        output=str(text.get("output", "residual")),
         wavelet=str(text["input"]["wavelet"]),
         wavelet_level=int(text["input"]["wavelet_level"]),
         kept_level=int(text["input"]["kept_level"]),
@@ -147,9 +158,11 @@ def card_from(text: dict[str, Any], path: Path) -> Card:
         text=text,
     )
     if not (
-        card.unit_hu > 0 and 1 <= card.kept_level <= card.wavelet_level <= 8 and card.multiple_of >= 1 <= card.halo
+        card.unit_hu > 0 and 0 <= card.kept_level <= card.wavelet_level <= 8 and card.multiple_of >= 1 <= card.halo
     ):
         raise ValueError("input: unit_hu, wavelet_level (1 to 8), kept_level, multiple_of or halo out of range")
+    if card.wavelet_level < 1 or card.band not in BANDS or card.output not in OUTPUTS:
+        raise ValueError(f"input.wavelet_level is from 1 on, input.band one of {BANDS}, output one of {OUTPUTS}")
     if card.task not in TASKS:
         raise ValueError(f"task: {card.task!r} is not one of {', '.join(TASKS)}")
     if not set(card.sha256) <= set(WEIGHTS):  # they become file names

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -18,26 +18,49 @@ from inference_core.training.ct_folders import Scan
 from inference_core.training.ct_samples import Sample
 from inference_core.training.publish import publish
 
-if TYPE_CHECKING:
-    from inference_core.training.recipes.supervised_ct import SupervisedCtConfig
-
 RANGE_HU = (-2048, 3071)
+WHOLE_SLICE = 65536  # the halo of a network that sees all of a slice: more than any slice has pixels
 
 
 @dataclass(frozen=True)
 class DenoiserInput:
     """What the network sees, and what the pipeline keeps of the input."""
 
+    band: Literal["high", "whole"] = "high"
+    """``high``: the wavelet high band; ``whole``: the slice, counted from air."""
     unit_hu: float = 100.0
+    """HU per network unit."""
+    output: Literal["residual", "image"] = "residual"
+    """What the network gives: what is to be added, or the translated band itself."""
     wavelet: str = "sym8"
     """Of the split: db3 is the paper's, sym8 leaves no weave in clean images."""
     wavelet_level: int = 6
     kept_level: int = 3
-    """Of the finest low band that is kept: 3 is what is coarser than 8 pixels."""
+    """Of the finest low band that is kept: 3 is what is coarser than 8 pixels; 0 keeps nothing, as in the papers."""
+
+
+class DenoiserRun(Protocol):
+    """What the configurations of all denoisers have."""
+
+    @property
+    def out(self) -> Path:
+        """Folder of the run."""
+
+    @property
+    def title(self) -> str:
+        """For the card."""
+
+    @property
+    def input(self) -> DenoiserInput:
+        """What the network sees."""
+
+    @property
+    def score_by(self) -> str:
+        """Validation score."""
 
 
 def training_data(
-    scans: list[Scan], groups: list[tuple[list[Sample], float]], recipe: str, config: SupervisedCtConfig
+    scans: list[Scan], groups: list[tuple[list[Sample], float]], recipe: str, config: DenoiserRun
 ) -> dict[str, Any]:
     """What a card says of the data; no name of a patient."""
     noise = sorted(sample.noise for samples, _ in groups for sample in samples)
@@ -55,7 +78,7 @@ def training_data(
 
 
 def draft_card(
-    config: SupervisedCtConfig, architecture: dict[str, Any], halo: int, data: dict[str, Any] | None = None
+    config: DenoiserRun, architecture: dict[str, Any], halo: int, data: dict[str, Any] | None = None
 ) -> Card:
     """The card, all but what only training knows (metrics, sha256)."""
     from inference_core.models.networks import build_network
@@ -68,7 +91,9 @@ def draft_card(
         "summary": f"{config.title} ({data['recipe']}).",
         "task": "denoise-ct",
         "architecture": architecture,
+        "output": config.input.output,
         "input": {
+            "band": config.input.band,
             "unit_hu": config.input.unit_hu,
             "range_hu": list(RANGE_HU),
             "wavelet": config.input.wavelet,
@@ -95,7 +120,7 @@ def publish_denoiser(
     folder: Path,
     network: nn.Module,
     architecture: dict[str, Any],
-    config: SupervisedCtConfig,
+    config: DenoiserRun,
     data: dict[str, Any],
     scores: Callable[[], dict[str, float]],
 ) -> None:
@@ -131,6 +156,8 @@ def reach(architecture: dict[str, Any]) -> int:
     from inference_core.models.networks import build_network
 
     network = copy.deepcopy(build_network(architecture["name"], architecture["arguments"])).double()
+    if getattr(network, "sees_all", False):
+        return WHOLE_SLICE
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(1e-3)  # all positive: no ReLU blocks, so every path counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +14,8 @@ from inference_core.image.picture import Panel
 from inference_core.measurement.metrics import mean_shift, psnr
 from inference_core.measurement.noise import noise_level
 from inference_core.measurement.tissue import tissue_masks
-from inference_core.training.ct_publish import draft_card
+from inference_core.training.ct_publish import DenoiserRun, draft_card
 from inference_core.training.ct_slice_pairs import SlicePair
-
-if TYPE_CHECKING:
-    from inference_core.training.recipes.supervised_ct import SupervisedCtConfig
 
 MOST_SLICES = 8
 SHIFT_LIMIT = 0.5  # HU; further shifts cost PENALTY dB a HU in the reference-free score
@@ -34,19 +31,26 @@ class CtValidation:
     ----------
     pairs : list of SlicePair
         Evenly thinned to :data:`MOST_SLICES`.
-    config : SupervisedCtConfig
+    config : DenoiserRun
+    architecture : dict
+        ``name`` and ``arguments`` of the network.
     network : Module
         As it is when a method is called.
     device : torch.device
     """
 
     def __init__(
-        self, pairs: list[SlicePair], config: SupervisedCtConfig, network: nn.Module, device: torch.device
+        self,
+        pairs: list[SlicePair],
+        config: DenoiserRun,
+        architecture: dict[str, Any],
+        network: nn.Module,
+        device: torch.device,
     ) -> None:
         self.config = config
         self.network = network
         self.device = device
-        self.card = draft_card(config, {"name": config.network, "arguments": {}}, halo=1)
+        self.card = draft_card(config, architecture, halo=1)
         chosen = pairs[:: -(-len(pairs) // MOST_SLICES)]
         self.pairs = [(_whole(noisy), _whole(clean)) for noisy, clean in chosen]
 

@@ -45,7 +45,7 @@ class RunConfig:
     devices: int = 1
     """Processes on this machine, one a GPU (or CPU process). More machines: start it by ``fabric run``."""
     clip: float = 1.0
-    """Largest norm of a network's gradient."""
+    """Largest norm of a network's gradient; 0: no limit."""
     average_decay: float = 0.999
     """Of the exponential moving average of the weights that is validated and published."""
     log_every: int = 200
@@ -119,9 +119,10 @@ def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) 
     Cancelled
         After Ctrl-C or a termination signal; a checkpoint has been written.
     """
-    check_positive(config, "steps", "devices", "clip", "log_every", "validate_every", "checkpoint_every")
-    if config.seed < 0 or not 0 <= config.average_decay < 1:
-        raise UserError("out-of-range", "seed is >= 0, average_decay from 0 to below 1.", "Give other values.")
+    check_positive(config, "steps", "devices", "log_every", "validate_every", "checkpoint_every")
+    if config.seed < 0 or not config.clip >= 0 or not 0 <= config.average_decay < 1:
+        message = "seed and clip are >= 0, average_decay from 0 to below 1."
+        raise UserError("out-of-range", message, "Give other values.")
     fabric = _open_fabric(config)
     fabric.launch()
     record = RunRecord(config, recipe, writes=fabric.global_rank == 0)
@@ -171,12 +172,15 @@ def check_positive(config: object, *names: str) -> None:
             raise UserError("not-positive", f"{name} is {getattr(config, name)}.", f"Give {name}= a number above 0.")
 
 
-def update(fabric: Fabric, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, clip: float) -> None:
-    """One step of one optimiser down one loss, with the gradient's norm clipped."""
-    optimiser.zero_grad()
+def update(fabric: Fabric, loss: Tensor, clip: float, *parts: tuple[nn.Module, torch.optim.Optimizer]) -> None:
+    """One step down one loss of each network's optimiser, with the norm of each network's gradient clipped."""
+    for _, optimiser in parts:
+        optimiser.zero_grad()
     fabric.backward(loss)
-    fabric.clip_gradients(network, optimiser, max_norm=clip, error_if_nonfinite=False)
-    optimiser.step()
+    for network, optimiser in parts:
+        if clip:
+            fabric.clip_gradients(network, optimiser, max_norm=clip, error_if_nonfinite=False)
+        optimiser.step()
 
 
 def warm_up_and_cosine(optimiser: torch.optim.Optimizer, steps: int, warm_up: int = 100) -> Any:
@@ -184,6 +188,20 @@ def warm_up_and_cosine(optimiser: torch.optim.Optimizer, steps: int, warm_up: in
 
     def factor(step: int) -> float:
         return min(1.0, (step + 1) / warm_up) * 0.5 * (1 + float(np.cos(np.pi * step / steps)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
+def constant_then_linear(optimiser: torch.optim.Optimizer, steps: int, epochs: int) -> Any:
+    """Learning rate as it is for half of the epochs, then down a staircase that would reach 0 after the last.
+
+    One stair an epoch, as CycleGAN (Zhu et al., ICCV 2017) and Jung et al. (MICCAI 2022) have it.
+    """
+    half = epochs // 2
+
+    def factor(step: int) -> float:
+        epoch = step * epochs // steps
+        return max(0.0, 1 - max(0, epoch + 1 - half) / (epochs - half + 1))
 
     return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
 

@@ -10,6 +10,8 @@ bias-free convolutional neural networks (ICLR 2020). U-Net: Ronneberger, Fischer
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -33,6 +35,7 @@ class UnshuffleUnet(nn.Module):
         super().__init__()
         if depth % 2 or low_depth % 2:
             raise ValueError(f"depth and low_depth count pairs of layers: even, not {depth} and {low_depth}.")
+        self.feature_channels = (width, width)
         self.first = _convolution(4, width)
         self.before = nn.ModuleList(_convolution(width, width) for _ in range(depth))
         self.down = nn.Conv2d(width, low_width, 2, stride=2, bias=False)
@@ -42,24 +45,28 @@ class UnshuffleUnet(nn.Module):
         self.last = _convolution(width, 4)
         nn.init.zeros_(self.last.weight)  # the untrained network is the identity: it adds nothing
 
-    def forward(self, high_band: Tensor) -> Tensor:
+    def forward(self, high_band: Tensor, with_features: bool = False) -> Any:
         """Residual to add.
 
         Parameters
         ----------
         high_band : (N, 1, H, W) tensor
             In the card's unit; H and W multiples of 4.
+        with_features : bool
+            Also give the features that the metric loss looks at.
 
         Returns
         -------
-        (N, 1, H, W) tensor in the same unit.
+        (N, 1, H, W) tensor in the same unit; with features, it and a list of two (N, width, H / 2, W / 2) tensors:
+        before the body at quarter resolution and after it.
         """
         x = F.relu(self.first(F.pixel_unshuffle(high_band, 2)))
-        x = _pairs(x, self.before)
-        low = _pairs(F.relu(self.down(x)), self.low)
-        x = F.relu(x + F.pixel_shuffle(self.up(low), 2))
-        x = _pairs(x, self.after)
-        return F.pixel_shuffle(self.last(x), 2)
+        before = _pairs(x, self.before)
+        low = _pairs(F.relu(self.down(before)), self.low)
+        x = F.relu(before + F.pixel_shuffle(self.up(low), 2))
+        after = _pairs(x, self.after)
+        output = F.pixel_shuffle(self.last(after), 2)
+        return (output, [before, after]) if with_features else output
 
 
 def _convolution(channels: int, width: int) -> nn.Conv2d:

@@ -10,27 +10,29 @@ the pipeline would project away (the low bands) does not count.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pywt
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from inference_core.denoiser.wavelet import remove_low_band
 from inference_core.errors import UserError
 from inference_core.models.networks import build_network
-from inference_core.training.ct_data import read_data
+from inference_core.training.ct_data import CtData, read_data
 from inference_core.training.ct_folders import NpyUnit
 from inference_core.training.ct_publish import DenoiserInput, publish_denoiser, training_data
 from inference_core.training.ct_samples import NoiseConfig, batch
 from inference_core.training.ct_validation import CtValidation
 from inference_core.training.loop import RunConfig, Task, check_positive, fit, update, warm_up_and_cosine
 from inference_core.training.split import Split
+from inference_core.training.start_from import start_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +96,8 @@ def train(config: SupervisedCtConfig, recipe: str = "supervised_ct", noisy_targe
 
 def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_target: bool = False) -> Task:
     """Read the data, make the network, and say what a step is."""
-    check_settings(config)
-    data = read_data(config, np.random.default_rng(config.seed), noisy_target)
+    data, architecture, network, optimiser = read_and_build(config, fabric, noisy_target)
     unit = config.input.unit_hu
-    arguments = {"width": config.width, "low_width": config.low_width}
-    network = build_network(config.network, arguments)
-    if config.start_from:
-        _start_from(config.start_from, config.network, arguments, network)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters(), config.learning_rate)
-    network, optimiser = fabric.setup(network, optimiser)
     levels = (config.input.kept_level, config.input.wavelet_level)
 
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
@@ -111,10 +105,40 @@ def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_targe
         error = unit * network(noisy / unit).float() - change
         kept = remove_low_band(error, levels, config.input.wavelet)  # what the pipeline lets through
         loss = (kept.abs().mean(dim=(1, 2, 3)) / noise).mean()
-        update(fabric, network, optimiser, loss, config.clip)
+        update(fabric, loss, config.clip, (network, optimiser))
         return {"l1_over_noise": loss}
 
-    look = CtValidation(data.validation, config, network, fabric.device) if data.validation else None
+    return task(config, fabric, data, architecture, network, optimiser, step, recipe)
+
+
+def read_and_build(
+    config: SupervisedCtConfig, fabric: Fabric, noisy_target: bool
+) -> tuple[CtData, dict[str, Any], nn.Module, torch.optim.Optimizer]:
+    """The data, and the network with its name and arguments and its optimiser."""
+    check_settings(config)
+    data = read_data(config, np.random.default_rng(config.seed), noisy_target)
+    arguments = {"width": config.width, "low_width": config.low_width}
+    architecture = {"name": config.network, "arguments": arguments}
+    network = build_network(config.network, arguments)
+    if config.start_from:
+        start_from(config.start_from, architecture, network)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wrapped, optimiser = fabric.setup(network, torch.optim.Adam(network.parameters(), config.learning_rate))
+    return data, architecture, wrapped, optimiser
+
+
+def task(
+    config: SupervisedCtConfig,
+    fabric: Fabric,
+    data: CtData,
+    architecture: dict[str, Any],
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    step: Callable[[np.random.Generator], dict[str, Tensor]],
+    recipe: str,
+) -> Task:
+    """A step as a task: validated on the data's pairs of slices, published as a denoiser."""
+    look = CtValidation(data.validation, config, architecture, network, fabric.device) if data.validation else None
     return Task(
         networks={"denoiser": network},
         optimisers={"denoiser": optimiser},
@@ -125,26 +149,12 @@ def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_targe
         publish=partial(
             publish_denoiser,
             network=network,
-            architecture={"name": config.network, "arguments": arguments},
+            architecture=architecture,
             config=config,
             data=training_data(data.scans, data.groups, recipe, config),
             scores=look.scores if look else dict,
         ),
     )
-
-
-def _start_from(model: str, name: str, arguments: dict[str, int], network: torch.nn.Module) -> None:
-    from inference_core.models.networks import load_network
-    from inference_core.models.registry import find_model
-
-    card = find_model(model, "denoise-ct")
-    if (card.architecture, card.arguments) != (name, arguments):
-        raise UserError(
-            "other-network",
-            f"{card.id} is {card.architecture} {card.arguments}, the run trains {name} {arguments}.",
-            "Choose a model of the same network.",
-        )
-    network.load_state_dict(load_network(card).state_dict())
 
 
 def check_settings(config: SupervisedCtConfig) -> None:

@@ -1,0 +1,1 @@
+"""Losses, one idea a file: a function, and a Module twin that holds its settings."""

@@ -1,0 +1,43 @@
+"""Start a training from the weights of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from inference_core.errors import UserError
+
+
+def start_from(model: str, architecture: dict[str, Any], network: nn.Module) -> None:
+    """Copy a model's weights into a network.
+
+    Parameters
+    ----------
+    model : str
+        Id, or path of a card.
+    architecture : dict
+        ``name`` and ``arguments`` of the network; arguments that are not named count as the default.
+
+    Raises
+    ------
+    UserError
+        ``other-network`` or what finding and reading the model raise.
+    """
+    from inference_core.models.networks import load_network
+    from inference_core.models.registry import find_model
+
+    card = find_model(model, "denoise-ct")
+    try:
+        same = card.architecture == architecture["name"]
+        if same:
+            network.load_state_dict(load_network(card).state_dict())
+    except RuntimeError:
+        same = False
+    if not same:
+        raise UserError(
+            "other-network",
+            f"{card.id} is {card.architecture} {card.arguments}, the run trains {architecture['name']}"
+            f" {architecture['arguments']}.",
+            "Choose a model of the same network.",
+        )
