@@ -161,10 +161,9 @@ def reach(architecture: dict[str, Any]) -> int:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(1e-3)  # all positive: no ReLU blocks, so every path counts
-    size, factor = 256, int(network.factor)  # type: ignore[arg-type]
-    x = torch.full((1, 1, size, size), 1.0, dtype=torch.float64, requires_grad=True)
-    middle = size // 2
-    network(x)[0, 0, middle : middle + factor, middle : middle + factor].sum().backward()
+    middle, factor = 256, int(network.factor)  # type: ignore[arg-type]
+    x = torch.full((1, 1, 2 * middle, 8), 1.0, dtype=torch.float64, requires_grad=True)  # all networks are square
+    network(x)[0, 0, middle : middle + factor, :factor].sum().backward()
     assert x.grad is not None
     seen = x.grad[0, 0].abs().sum(1).nonzero()[:, 0]
     return int(max(middle - seen.min(), seen.max() - (middle + factor - 1)))

@@ -28,6 +28,22 @@ def build_network(name: str, arguments: dict[str, Any]) -> nn.Module:
         from inference_core.models.networks.unshuffle_unet import UnshuffleUnet
 
         return UnshuffleUnet(**arguments)
+    if name == "rrdb_sn":
+        from inference_core.models.networks.rrdb_sn import RrdbSn
+
+        return RrdbSn(**arguments)
+    if name == "resnet_generator":
+        from inference_core.models.networks.resnet_generator import ResnetGenerator
+
+        return ResnetGenerator(**arguments)
+    if name == "gan_circle_generator":
+        from inference_core.models.networks.gan_circle_generator import GanCircleGenerator
+
+        return GanCircleGenerator(**arguments)
+    if name == "invertible_generator":
+        from inference_core.models.networks.invertible_generator import InvertibleGenerator
+
+        return InvertibleGenerator(**arguments)
     raise UserError("no-such-network", f"There is no network {name!r} in this version.", "Update Faithful Imaging.")
 
 

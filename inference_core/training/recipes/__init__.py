@@ -9,10 +9,19 @@ from typing import Any
 
 from inference_core.errors import UserError
 
-TASKS = {"denoiser": ("supervised_ct", "noise2noise_ct")}
-"""Recipes of each thing that can be trained."""
+CLASSES = {
+    "supervised_ct": "SupervisedCtConfig",
+    "noise2noise_ct": "Noise2NoiseCtConfig",
+    "metric_noise2noise_ct": "MetricNoise2NoiseCtConfig",
+    "deep_metric_ct": "DeepMetricCtConfig",
+    "cycle_gan_ct": "CycleGanCtConfig",
+    "gan_circle_ct": "GanCircleCtConfig",
+    "cycle_free_ct": "CycleFreeCtConfig",
+}
+"""Each recipe's configuration."""
 
-CLASSES = {"supervised_ct": "SupervisedCtConfig", "noise2noise_ct": "Noise2NoiseCtConfig"}
+TASKS = {"denoiser": tuple(CLASSES)}
+"""Recipes of each thing that can be trained."""
 
 BUNDLED = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
 """Configurations by name; several may be of one recipe."""

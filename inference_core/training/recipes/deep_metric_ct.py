@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,17 +26,14 @@ from torch import Tensor, nn
 from inference_core.denoiser.wavelet import remove_low_band
 from inference_core.models.networks import build_network
 from inference_core.models.networks.rrdb_sn import RrdbSn, folded
-from inference_core.training.ct_publish import publish_denoiser
+from inference_core.training.ct_task import denoiser_task, set_up
 from inference_core.training.ct_unpaired import UnpairedCtConfig, card_data, draw_crops, read_unpaired
-from inference_core.training.ct_validation import CtValidation
 from inference_core.training.loop import Task, check_positive, constant_then_linear, fit, update
 from inference_core.training.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from inference_core.training.losses.patch_metric import Diagonal, patch_metric_loss
 from inference_core.training.networks.patch_projector import PatchProjectors
 from inference_core.training.networks.patchgan_sn_se import PatchGanSnSe
 from inference_core.training.start_from import start_from
-
-BETAS = (0.5, 0.999)  # of Adam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +90,9 @@ def prepare(config: DeepMetricCtConfig, fabric: Fabric) -> Task:
     unit, kept = config.input.unit_hu, _kept_levels(config)
     judged = unit / config.discriminator_unit_hu
     parts = {
-        "denoiser": _set_up(fabric, network, config.learning_rate),
-        "heads": _set_up(fabric, heads, config.discriminator_rate),
-        "discriminator": _set_up(fabric, PatchGanSnSe(), config.discriminator_rate),
+        "denoiser": set_up(fabric, network, config.learning_rate),
+        "heads": set_up(fabric, heads, config.discriminator_rate),
+        "discriminator": set_up(fabric, PatchGanSnSe(), config.discriminator_rate),
     }
     (denoise, _), (project, _), (judge, _) = parts.values()
 
@@ -131,44 +127,24 @@ def prepare(config: DeepMetricCtConfig, fabric: Fabric) -> Task:
         update(fabric, decided, config.clip, parts["discriminator"])
         return losses | {"discriminator": decided}
 
-    look = CtValidation(data.validation, config, architecture, denoise, fabric.device) if data.validation else None
-    return Task(
-        networks={name: part for name, (part, _) in parts.items()},
-        optimisers={name: optimiser for name, (_, optimiser) in parts.items()},
-        schedules={n: constant_then_linear(o, config.steps, config.epochs) for n, (_, o) in parts.items()},
-        step=step,
-        validate=look.scores if look else None,
-        pictures=look.panels if look else None,
-        publish=partial(_publish, network=network, config=config, data=card_data(data, "deep_metric_ct", config),
-                        look=look),
-    )  # fmt: skip
+    return denoiser_task(
+        config,
+        fabric,
+        step,
+        parts,
+        partial(constant_then_linear, steps=config.steps, epochs=config.epochs),
+        architecture,
+        data.validation,
+        card_data(data, "deep_metric_ct", config),
+        plain=partial(_plain, network, config.arguments) if isinstance(network, RrdbSn) else None,
+    )
 
 
-def _set_up(fabric: Fabric, network: nn.Module, rate: float) -> tuple[nn.Module, torch.optim.Optimizer]:
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters(), rate, betas=BETAS)
-    wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
-    return wrapped, wrapped_optimiser
+def _plain(network: RrdbSn, arguments: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """The generator with its spectral norms folded into plain weights, as it is published."""
+    return folded(network), {"name": "rrdb_sn", "arguments": arguments | {"spectral_norm": False}}
 
 
 def _kept_levels(config: DeepMetricCtConfig) -> tuple[int, ...]:
     kept, level = config.input.kept_level, config.input.wavelet_level
     return (kept, level) if kept else ()
-
-
-def _publish(
-    folder: Path, network: nn.Module, config: DeepMetricCtConfig, data: dict[str, Any], look: CtValidation | None
-) -> None:
-    """Publish the generator, its spectral norms folded into plain weights."""
-    arguments = dict(config.arguments)
-    if isinstance(network, RrdbSn):
-        network = folded(network)
-        arguments["spectral_norm"] = False
-    publish_denoiser(
-        folder,
-        network=network,
-        architecture={"name": config.network, "arguments": arguments},
-        config=config,
-        data=data,
-        scores=look.scores if look else dict,
-    )

@@ -11,6 +11,7 @@ nothing asks for full-dose texture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from inference_core.denoiser.wavelet import remove_low_band
+from inference_core.training.ct_publish import training_data
 from inference_core.training.ct_samples import batch
+from inference_core.training.ct_task import denoiser_task
 from inference_core.training.loop import Task, check_positive, fit, update, warm_up_and_cosine
 from inference_core.training.losses.patch_metric import patch_metric_loss
 from inference_core.training.networks.patch_projector import PatchProjectors
@@ -80,7 +83,13 @@ def prepare(config: MetricNoise2NoiseCtConfig, fabric: Fabric) -> Task:
         update(fabric, total + config.weight_consistency * losses["consistency"], config.clip, *parts)
         return losses
 
-    task = supervised_ct.task(config, fabric, data, architecture, network, optimiser, step, "metric_noise2noise_ct")
-    task.networks["heads"], task.optimisers["heads"] = heads, head_optimiser
-    task.schedules["heads"] = warm_up_and_cosine(head_optimiser, config.steps)
-    return task
+    return denoiser_task(
+        config,
+        fabric,
+        step,
+        {"denoiser": (network, optimiser), "heads": (heads, head_optimiser)},
+        partial(warm_up_and_cosine, steps=config.steps),
+        architecture,
+        data.validation,
+        training_data(data.scans, data.groups, "metric_noise2noise_ct", config),
+    )

@@ -10,7 +10,6 @@ the pipeline would project away (the low bands) does not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,9 +26,9 @@ from inference_core.errors import UserError
 from inference_core.models.networks import build_network
 from inference_core.training.ct_data import CtData, read_data
 from inference_core.training.ct_folders import NpyUnit
-from inference_core.training.ct_publish import DenoiserInput, publish_denoiser, training_data
+from inference_core.training.ct_publish import DenoiserInput, training_data
 from inference_core.training.ct_samples import NoiseConfig, batch
-from inference_core.training.ct_validation import CtValidation
+from inference_core.training.ct_task import denoiser_task
 from inference_core.training.loop import RunConfig, Task, check_positive, fit, update, warm_up_and_cosine
 from inference_core.training.split import Split
 from inference_core.training.start_from import start_from
@@ -108,7 +107,16 @@ def prepare(config: SupervisedCtConfig, fabric: Fabric, recipe: str, noisy_targe
         update(fabric, loss, config.clip, (network, optimiser))
         return {"l1_over_noise": loss}
 
-    return task(config, fabric, data, architecture, network, optimiser, step, recipe)
+    return denoiser_task(
+        config,
+        fabric,
+        step,
+        {"denoiser": (network, optimiser)},
+        partial(warm_up_and_cosine, steps=config.steps),
+        architecture,
+        data.validation,
+        training_data(data.scans, data.groups, recipe, config),
+    )
 
 
 def read_and_build(
@@ -125,36 +133,6 @@ def read_and_build(
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimiser = fabric.setup(network, torch.optim.Adam(network.parameters(), config.learning_rate))
     return data, architecture, wrapped, optimiser
-
-
-def task(
-    config: SupervisedCtConfig,
-    fabric: Fabric,
-    data: CtData,
-    architecture: dict[str, Any],
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    step: Callable[[np.random.Generator], dict[str, Tensor]],
-    recipe: str,
-) -> Task:
-    """A step as a task: validated on the data's pairs of slices, published as a denoiser."""
-    look = CtValidation(data.validation, config, architecture, network, fabric.device) if data.validation else None
-    return Task(
-        networks={"denoiser": network},
-        optimisers={"denoiser": optimiser},
-        schedules={"denoiser": warm_up_and_cosine(optimiser, config.steps)},
-        step=step,
-        validate=look.scores if look else None,
-        pictures=look.panels if look else None,
-        publish=partial(
-            publish_denoiser,
-            network=network,
-            architecture=architecture,
-            config=config,
-            data=training_data(data.scans, data.groups, recipe, config),
-            scores=look.scores if look else dict,
-        ),
-    )
 
 
 def check_settings(config: SupervisedCtConfig) -> None:

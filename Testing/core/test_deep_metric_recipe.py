@@ -1,0 +1,257 @@
+"""The CT paper's recipe through the real command, and models of its kind in the pipeline."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from made_slice import made_slice
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+pytest.importorskip("lightning_fabric")
+
+from inference_core.cli import main  # noqa: E402
+from inference_core.cli.train import train as command_train  # noqa: E402
+from inference_core.denoiser.pipeline import denoise_slice, denoise_volume  # noqa: E402
+from inference_core.denoiser.wavelet import low_band  # noqa: E402
+from inference_core.errors import UserError  # noqa: E402
+from inference_core.image.volume import Volume  # noqa: E402
+from inference_core.image.writing import write_volume  # noqa: E402
+from inference_core.models.card import card_from  # noqa: E402
+from inference_core.models.engines import open_engine  # noqa: E402
+from inference_core.models.registry import find_model  # noqa: E402
+from inference_core.training import recipes  # noqa: E402
+from inference_core.training.checkpoint import newest_checkpoint, read_state  # noqa: E402
+from inference_core.training.run_record import read_log  # noqa: E402
+
+TINY = ["steps=3", "batch=2", "crop=32", "margin=4", "positions=16", "log_every=1", "precision=32-true"]
+SMALL_NETWORK = "arguments={features: 8, growth: 4, blocks: 2, layers: 3}"
+
+
+@pytest.fixture(scope="module")
+def doses(tmp_path_factory):
+    """A slice each of two made patients at both doses."""
+    folder = tmp_path_factory.mktemp("doses")
+    for dose, noise, seed in (("low", 60, 0), ("full", 15, 10)):
+        (folder / dose).mkdir()
+        for k, patient in enumerate("AB"):
+            image = made_slice(128, 128, noise, seed + k, k)
+            write_volume(Volume(np.rint(image)[None].astype(np.int16)), folder / dose / f"{patient}_1.nrrd")
+    return folder
+
+
+def arguments(doses, config, run, *settings):
+    given = [f"low_dose=[{doses / 'low'}]", f"full_dose=[{doses / 'full'}]", f"out={run}", *TINY, *settings]
+    return ["train", "denoiser", "--config", config, *given]
+
+
+def noisy(size=128):
+    return Volume(np.rint(made_slice(size, size, 60, 5, 0.5))[None].astype(np.int16))
+
+
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        ("dml_aapm", ["split.validation=[B]", SMALL_NETWORK]),
+        ("dml_temporal", [SMALL_NETWORK]),
+        ("dml_robust", ["split.validation=[B]"]),
+    ],
+)
+def test_three_steps_become_a_model_that_denoises(doses, tmp_path, config, settings):
+    run = tmp_path / "run"
+    main(arguments(doses, config, run, *settings))
+    log = [line for line in read_log(run) if "metric" in line]
+    assert [line["step"] for line in log] == [1, 2, 3]
+    losses = ("adversarial", "identity", "metric", "discriminator")
+    assert all(np.isfinite(line[name]) for line in log for name in losses)
+    card = find_model(str(run / "model.json"), "denoise-ct")
+    before = noisy()
+    after, report = denoise_volume(before, card, open_engine(card))
+    by_torch, _ = denoise_volume(before, card, open_engine(card, "torch"))
+    assert np.abs(after.voxels.astype(int) - by_torch.voxels).max() <= 1
+    assert (after.voxels != before.voxels).any()
+    if config == "dml_robust":
+        moved = low_band((after.voxels[0] - before.voxels[0]).astype(np.float64), 6, card.wavelet)
+        assert np.abs(moved).max() == pytest.approx(report.low_band_change)
+        assert report.low_band_change < 0.5
+        assert card.kept_levels == (3, 6)
+    else:
+        assert card.kept_levels == ()
+        assert card.output == "image"
+        assert card.arguments["spectral_norm"] is False
+        assert not any("parametrizations" in name for name in weights_of(card))
+
+
+def weights_of(card):
+    from safetensors.torch import load_file
+
+    return load_file(card.file("safetensors"))
+
+
+def test_the_published_generator_is_the_trained_one(doses, tmp_path):
+    """Spectral norms folded, averages taken (here none): the same output."""
+    from inference_core.models.networks import load_network
+    from inference_core.models.networks.rrdb_sn import RrdbSn
+
+    run = tmp_path / "run"
+    main(arguments(doses, "dml_aapm", run, SMALL_NETWORK))
+    trained = RrdbSn(features=8, growth=4, blocks=2, layers=3)
+    trained.load_state_dict(read_state(newest_checkpoint(run) / "shared.safetensors")["networks"]["denoiser"])
+    published = load_network(find_model(str(run / "model.json"), "denoise-ct"))
+    x = torch.randn(1, 1, 40, 40, generator=torch.Generator().manual_seed(0)) * 0.05
+    with torch.no_grad():
+        torch.testing.assert_close(published(x), trained.eval()(x), rtol=0, atol=1e-6)
+
+
+def networks_of(run):
+    return read_state(newest_checkpoint(run) / "shared.safetensors")["networks"]
+
+
+def test_killed_and_resumed_equals_uninterrupted_to_the_bit(doses, tmp_path):
+    """Generator, heads and discriminator, with the vectors of their spectral norms."""
+    code = "import sys; from inference_core.cli import main; main(sys.argv[1:])"
+    quietly = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+
+    def command(run):
+        settings = ("steps=30", "checkpoint_every=4", SMALL_NETWORK)
+        return [sys.executable, "-c", code, *arguments(doses, "dml_aapm", tmp_path / run, *settings)]
+
+    subprocess.run(command("whole"), check=True, **quietly)
+    killed = subprocess.Popen(command("killed"), **quietly)
+    while newest_checkpoint(tmp_path / "killed") is None:
+        assert killed.poll() is None
+        time.sleep(0.005)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model.json").exists()
+    subprocess.run(command("killed"), check=True, **quietly)
+    whole, resumed = networks_of(tmp_path / "whole"), networks_of(tmp_path / "killed")
+    assert any(name.endswith("_u") for name in whole["denoiser"])
+    assert any(name.endswith("_u") for name in whole["discriminator"])
+    for part in ("denoiser", "heads", "discriminator"):
+        assert whole[part].keys() == resumed[part].keys()
+        assert all(torch.equal(value, resumed[part][name]) for name, value in whole[part].items())
+    one, other = ((tmp_path / run / "model.safetensors").read_bytes() for run in ("whole", "killed"))
+    assert one == other
+
+
+def configured(name):
+    return yaml.safe_load((Path(recipes.__file__).parent / f"{name}.yaml").read_text())
+
+
+def test_dml_aapm_is_the_papers_run():
+    config = configured("dml_aapm")
+    paper = {
+        "epochs": 200, "batch": 8, "crop": 128, "margin": 30, "flips": False, "learning_rate": 2e-4,
+        "discriminator_rate": 2e-4, "weight_identity": 5, "weight_metric": 0.1, "temperature": 0.15,
+        "positions": 128, "pool": 1, "network": "rrdb_sn", "precision": "32-true", "clip": 0, "average_decay": 0,
+    }  # fmt: skip
+    assert {name: config[name] for name in paper} == paper
+    assert config["steps"] == 200 * 3112 // 8
+    assert config["input"] == {
+        "band": "high", "unit_hu": 2000, "output": "image", "wavelet": "db3", "wavelet_level": 6, "kept_level": 0,
+    }  # fmt: skip
+    assert "arguments" not in config  # the paper's generator as it is: blocks that share their weights
+    assert "start_from" not in config
+    temporal = configured("dml_temporal")
+    other = {"batch": 4, "epochs": 100, "temperature": 0.12, "pool": 2}
+    assert {name: temporal[name] for name in other} == other
+    assert temporal["input"] == config["input"] | {"wavelet_level": 5}
+    same = paper.keys() - other.keys()
+    assert {name: temporal[name] for name in same} == {name: paper[name] for name in same}
+
+
+def test_adam_and_its_schedule_are_the_papers(doses, tmp_path):
+    from lightning_fabric import Fabric
+
+    from inference_core.training.recipes.deep_metric_ct import DeepMetricCtConfig, prepare
+
+    config = DeepMetricCtConfig(low_dose=[doses / "low"], full_dose=[doses / "full"], out=tmp_path / "run",
+                                steps=2000, epochs=200, crop=32, margin=4, batch=2)  # fmt: skip
+    task = prepare(config, Fabric(accelerator="cpu", devices=1))
+    for name, optimiser in task.optimisers.items():
+        assert optimiser.param_groups[0]["betas"] == (0.5, 0.999)
+        rates = []
+        for _ in range(2000):
+            rates.append(optimiser.param_groups[0]["lr"])
+            optimiser.step()
+            task.schedules[name].step()
+        assert rates[:1000] == [2e-4] * 1000
+        stairs = [2e-4 * (1 - (epoch - 99) / 101) for epoch in range(100, 200)]
+        np.testing.assert_allclose(rates[1000::10], stairs, rtol=1e-9)
+        np.testing.assert_allclose(rates[1009::10], stairs, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        (["full_dose=[{low}]"], "folder-twice"),
+        (["low_dose=[]"], "no-data"),
+        (["full_dose=[]"], "no-data"),
+        (["crop=136"], "crop"),
+        (["crop=30"], "crop"),
+        (["temperature=0"], "not-positive"),
+        (["discriminator_unit_hu=-1"], "not-positive"),
+        (["pool=0"], "not-positive"),
+        (["margin=-1"], "out-of-range"),
+        (["input.kept_level=7"], "out-of-range"),
+        (["split.test=[A,B]"], "no-patient"),
+        (["network=no-such"], "no-such-network"),
+        (["start_from=low-dose-ct"], "other-network"),
+    ],
+)
+def test_mistakes_end_with_the_remedy(doses, tmp_path, settings, code):
+    given = [setting.format(low=doses / "low") for setting in settings]
+    with pytest.raises(UserError) as error:
+        command_train(arguments(doses, "dml_aapm", tmp_path / "run", *given)[1:])
+    assert error.value.code == code
+    assert error.value.remedy
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+# Models of the papers in the pipeline: the network gives the image, and may see all of it.
+
+
+def card(band, output, kept_level=0):
+    text = json.loads((Path(find_model("low-dose-ct", "denoise-ct").path)).read_text())
+    text["input"] |= {"band": band, "unit_hu": 2000, "kept_level": kept_level, "multiple_of": 1, "halo": 1}
+    return card_from(text | {"output": output}, Path("model.json"))
+
+
+@pytest.mark.parametrize("kept_level", [0, 3])
+@pytest.mark.parametrize("band", ["high", "whole"])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_a_network_that_gives_its_input_gives_the_slice_back_to_the_bit(band, dtype, kept_level):
+    image = made_slice(96, 80, 60).astype(dtype)
+    after, report = denoise_slice(image, lambda x: x, card(band, "image", kept_level))
+    assert after.dtype == dtype
+    assert (after == image).all()
+    assert report.low_band_change == 0
+
+
+@pytest.mark.parametrize("band", ["high", "whole"])
+def test_image_and_residual_say_the_same(band):
+    image = made_slice(96, 80, 60).astype(np.float32)
+    as_image, _ = denoise_slice(image, lambda x: np.float32(0.75) * x, card(band, "image"))
+    as_residual, _ = denoise_slice(image, lambda x: np.float32(-0.25) * x, card(band, "residual"))
+    np.testing.assert_allclose(as_image, as_residual, rtol=0, atol=2e-3)
+    seen = image + 1000 if band == "whole" else image - low_band(image.astype(np.float64), 6, "sym8")
+    np.testing.assert_allclose(as_image - image, -0.25 * seen, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("band", ["high", "whole"])
+def test_half_the_strength_is_half_the_change(band):
+    image = made_slice(96, 80, 60).astype(np.float32)
+
+    def network(x):
+        return np.float32(0.5) * x + np.float32(0.01)
+
+    full, half = (denoise_slice(image, network, card(band, "image"), strength)[0] for strength in (1, 0.5))
+    assert np.abs(full - image).max() > 20
+    np.testing.assert_allclose(half - image, (full - image) / 2, rtol=0, atol=1e-3)
