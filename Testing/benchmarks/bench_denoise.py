@@ -1,8 +1,9 @@
 """How fast and how lean is denoising? ``make bench`` prints it; nothing here passes or fails by the clock.
 
 CPU seconds of one thread for a 512x512 slice: each way in a process of its own, taking turns slice by slice, so that
-ratios come from one run under one load. Then the memory of a whole volume, and the time that ``import inference_core``
-takes. Synthetic slices: the time does not depend on what is in them.
+ratios come from one run under one load. Then how far our run of the papers' generator is from theirs, the memory of a
+whole volume, and the time that ``import inference_core`` takes. Synthetic
+slices: the time does not depend on what is in them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
@@ -70,16 +74,16 @@ def papers_keeping_memory() -> Way:
     return papers()
 
 
-def ours(engine_name: str) -> Way:
-    """The default model through the pipeline that users run."""
+def ours(engine_name: str, model: str = MODEL) -> Way:
+    """A model through the pipeline that users run: the default one, or another by its id."""
     from inference_core.denoiser.pipeline import denoise_volume
     from inference_core.image.volume import Volume
     from inference_core.models.engines import open_engine
     from inference_core.models.registry import find_model
 
-    card = find_model(MODEL, "denoise-ct")
+    card = find_model(model, "denoise-ct")
     engine = open_engine(card, engine_name)
-    return lambda image: denoise_volume(Volume(image.reshape(-1, SIZE, SIZE)), card, engine, threads=1)
+    return lambda image: denoise_volume(Volume(image.reshape(-1, SIZE, SIZE)), card, engine, threads=1)[0].voxels
 
 
 def ours_onnxruntime() -> Way:
@@ -90,9 +94,42 @@ def ours_torch() -> Way:
     return ours("torch")
 
 
+def papers_generator(engine_name: str) -> Way:
+    """The papers' generator, weights and all, imported as users import its checkpoints."""
+    import torch
+    from papers_path import make_generator
+
+    from inference_core.cli import main
+
+    names = {"first": "conv_first", "mid": "conv_mid", "last": "conv_last"}
+    state = {}
+    for name, value in make_generator().state_dict().items():
+        layer, _, rest = name.partition(".")
+        if layer == "block":  # one block, listed three times
+            state |= {f"rrdb.layers.{k}.{rest.replace('convs', 'nets', 1)}": value for k in range(3)}
+        else:
+            state[f"{names[layer]}.{rest}"] = value
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
+        os.environ["FAITHFUL_IMAGING_MODELS"] = folder
+        checkpoint = Path(folder) / "genA2B.pth"
+        torch.save(state, checkpoint)
+        main(["models", "import", str(checkpoint), "--from", "dml_ct"])
+        return ours(engine_name, "dml-ct")
+
+
+def papers_generator_torch() -> Way:
+    return papers_generator("torch")
+
+
+def papers_generator_onnxruntime() -> Way:
+    return papers_generator("onnxruntime")
+
+
 WAYS = {
     "papers' path": papers,
     "papers' path, freed memory kept": papers_keeping_memory,
+    "papers' generator imported, torch": papers_generator_torch,
+    "papers' generator imported, onnxruntime": papers_generator_onnxruntime,
     f"{MODEL}, torch": ours_torch,
     f"{MODEL}, onnxruntime (default)": ours_onnxruntime,
 }
@@ -132,6 +169,24 @@ def time_slices(rounds: int) -> dict[str, list[float]]:
     for pipe in pipes.values():
         pipe.send(None)
     return seconds
+
+
+def compare(engine_name: str, pipe: Connection) -> None:
+    """In a process of its own: the largest difference of the papers' generator, imported, from their path, HU."""
+    import torch
+    from papers_path import high_band, make_generator
+
+    run, generator = papers_generator(engine_name), make_generator()
+    largest = 0.0
+    for seed in range(3):
+        image = make_slice(seed).astype(np.float32)  # floats are not rounded on the way out
+        x = (image + 1000) / 2000
+        high = high_band(x)
+        with torch.no_grad():
+            y = generator(torch.from_numpy(np.ascontiguousarray(high))[None, None])[0, 0].numpy()
+        expected = (x - high + y) * 2000 - 1000
+        largest = max(largest, float(np.abs(np.asarray(run(image)) - expected).max()))
+    pipe.send(largest)
 
 
 def peak_memory() -> int:
@@ -189,6 +244,10 @@ def main(rounds: int = 15) -> None:
     for way, value in medians.items():
         spread = f"{min(seconds[way]):.4f} to {max(seconds[way]):.4f}"
         print(f"| {way} | {value:.4f} | {spread} | {first / value:.1f} | {tuned / value:.1f} |")
+
+    differences = {engine: start(compare, engine).recv() for engine in ("torch", "onnxruntime")}
+    said = ", ".join(f"{value:.4f} ({engine})" for engine, value in differences.items())
+    print(f"\nPapers' generator imported, against their path, largest difference before rounding, HU: {said}.")
 
     extra, peak, total = volume_memory()
     print(

@@ -19,7 +19,8 @@ def main(arguments: list[str] | None = None) -> None:
     from inference_core.cli.denoise import denoise
     from inference_core.cli.evaluate import COMMANDS as EVALUATE
     from inference_core.cli.measure import measure
-    from inference_core.cli.models import models
+    from inference_core.cli.models import import_model, models
+    from inference_core.cli.reproduce import COMMANDS as REPRODUCE
     from inference_core.cli.sample import sample
     from inference_core.cli.simulate_dose import simulate_dose
     from inference_core.cli.train import train
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
         "models": models,
         "demo": demo,
         "evaluate": EVALUATE,
+        "reproduce": REPRODUCE,
         "train": _train_help,
     }
     given = sys.argv[1:] if arguments is None else arguments
@@ -39,6 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if given[:1] == ["train"]:  # its options depend on the recipe
             train(given[1:])
+            return
+        if given[:2] == ["models", "import"]:
+            import_model(given[2:])
             return
         auto_cli(
             commands,

@@ -1,15 +1,22 @@
-"""``inference-core models``: what models there are and what they are for."""
+"""``inference-core models``: what models there are and what they are for; ``models import``: other people's."""
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference_core.errors import UserError
 
+if TYPE_CHECKING:
+    from inference_core.models.importers import Source
+
 
 def models(model: str | None = None, add: Path | None = None, name: str | None = None) -> None:
-    """List the models, print the card of one, or add one's own.
+    """List the models, print the card of one, add one's own, or import other people's (models import --help).
 
     Args:
         model: Id of a model whose whole card to print.
@@ -31,3 +38,58 @@ def models(model: str | None = None, add: Path | None = None, name: str | None =
     for card in list_models():
         note = "" if card.automatic else "  (only by name)"
         print(f"{card.id:<20} {card.task:<12} {card.summary}{note}")
+
+
+def import_model(arguments: Sequence[str]) -> None:
+    """Parse what stands after ``models import``, and make a checkpoint of other code one of one's own models.
+
+    Raises
+    ------
+    UserError
+        ``missing-package``, or what reading, exporting and adding raise.
+    """
+    from inference_core.models.importers import IMPORTERS, Source
+
+    parser = argparse.ArgumentParser(
+        prog="inference-core models import",
+        description="Copy a checkpoint of the generator of a paper's released code among one's own models.",
+    )
+    parser.add_argument("file", type=Path, help="Checkpoint (.pth, .pt), as the released code saves it.")
+    parser.add_argument(
+        "--from",
+        dest="importer",
+        choices=IMPORTERS,
+        required=True,
+        help="Code that saved it: dml_ct (Jung et al., MICCAI 2022), cycle_free (Kwon, Ye, IEEE TCI 2021).",
+    )
+    parser.add_argument("--name", help="Id to give the model; by default that of the code, with a dash.")
+    parser.add_argument(
+        "--wavelet-level", type=int, default=6, help="Of the split it was trained on: 6, or 5 (temporal-bone dml_ct)."
+    )
+    given = parser.parse_args(arguments)
+    _add_original(Source(given.file, given.importer, given.wavelet_level), given.name)
+
+
+def _add_original(source: Source, name: str | None) -> None:
+    missing = [package for package in ("torch", "onnx", "onnxscript") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UserError(
+            "missing-package",
+            f"To import a checkpoint, {', '.join(missing)} must be installed.",
+            "Install it: pip install 'faithful-imaging[train]'.",
+        )
+    from safetensors.torch import save_file
+
+    from inference_core.models.importers import card_of, read_original
+    from inference_core.models.registry import add_model
+    from inference_core.scratch import scratch_folder
+    from inference_core.training.publish import publish
+
+    imported = read_original(source)
+    with scratch_folder() as aside:
+        card = aside / "model.json"
+        card.write_text(json.dumps(card_of(imported, source)), encoding="utf-8")
+        save_file(imported.weights, aside / "model.safetensors")
+        publish(aside / "model.safetensors", card)
+        added = add_model(card, name)
+    print(f"added {added.id}: {added.path}", *imported.notes, sep="\n")

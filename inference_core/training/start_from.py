@@ -9,7 +9,7 @@ from torch import nn
 from inference_core.errors import UserError
 
 
-def start_from(model: str, architecture: dict[str, Any], network: nn.Module) -> None:
+def start_from(model: str, architecture: dict[str, Any], network: nn.Module, strength: float = 1.0) -> None:
     """Copy a model's weights into a network.
 
     Parameters
@@ -18,6 +18,10 @@ def start_from(model: str, architecture: dict[str, Any], network: nn.Module) -> 
         Id, or path of a card.
     architecture : dict
         ``name`` and ``arguments`` of the network; arguments that are not named count as the default.
+    network : Module
+        Its output is linear in its layer ``last``.
+    strength : float
+        Share of the model's output to start with.
 
     Raises
     ------
@@ -32,6 +36,8 @@ def start_from(model: str, architecture: dict[str, Any], network: nn.Module) -> 
         same = card.architecture == architecture["name"]
         if same:
             network.load_state_dict(load_network(card).state_dict())
+            for parameter in network.last.parameters():  # type: ignore[union-attr]
+                parameter.data *= strength
     except RuntimeError:
         same = False
     if not same:

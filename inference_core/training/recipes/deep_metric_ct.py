@@ -46,6 +46,8 @@ class DeepMetricCtConfig(UnpairedCtConfig):
     """Of the network, e.g. {share_blocks: false}."""
     start_from: str | None = None
     """Model whose weights to start from (id or card)."""
+    start_strength: float = 1.0
+    """Share of that model's residual to start with; 0.6 of the default's leaves about the noise of full dose."""
     discriminator_rate: float = 2e-4
     """Learning rate of discriminator and heads."""
     discriminator_unit_hu: float = 2000.0
@@ -85,7 +87,7 @@ def prepare(config: DeepMetricCtConfig, fabric: Fabric) -> Task:
     architecture: dict[str, Any] = {"name": config.network, "arguments": config.arguments}
     network = build_network(config.network, config.arguments)
     if config.start_from:
-        start_from(config.start_from, architecture, network)
+        start_from(config.start_from, architecture, network, config.start_strength)
     heads = PatchProjectors(network.feature_channels, config.pool)  # type: ignore[arg-type]
     unit, kept = config.input.unit_hu, _kept_levels(config)
     judged = unit / config.discriminator_unit_hu

@@ -1,0 +1,60 @@
+"""``inference-core reproduce ct``: the CT paper's tables and figures, at a budget of CPU time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from inference_core.errors import Cancelled
+
+
+def ct(
+    low: Path | None = None,
+    full: Path | None = None,
+    train: list[str] | None = None,
+    test: str = "",
+    head: Path | None = None,
+    minutes: float = 5.0,
+    table: Literal[1, 2] | None = None,
+    methods: list[str] | None = None,
+    warm_start: str | None = None,
+    default: str | None = None,
+    bm3d: bool = False,
+    out: Path = Path("runs/reproduce"),
+) -> None:
+    """Train the CT paper's method and its rivals for the same CPU time each, and print the paper's tables beside them.
+
+    Table 1 scores them on your pairs of low and full dose. Table 2 measures noise and CT-number shifts on made
+    temporal-bone CT, for which nothing is needed. Each training is a process on one thread. What is trained already in
+    the folder OUT is taken, so the same command goes on where it was stopped.
+
+    Args:
+        low: Folder of low-dose CT, for table 1.
+        full: Folder of full-dose CT, files of the same names.
+        train: Patients to train on: names of files up to the first _.
+        test: Test on the files whose name starts with this, e.g. P7 or P7_sharp; not a patient of --train.
+        head: A head CT with little noise, for more of table 2; without it, on phantoms alone.
+        minutes: CPU time of each training's steps. Table 1 has a training a method, table 2 two.
+        table: Make this table only; 1 or 2.
+        methods: Train these only: cyclegan, wavcyclegan, gan_circle, cycle_free, dml, dml_robust, dml_robust_warm.
+        warm_start: Model that dml_robust_warm starts from; it must not have seen the test patient.
+        default: Model to score besides, e.g. a supervised one; it must not have seen the test patient.
+        bm3d: Score BM3D too (pip install 'faithful-imaging[bench]'; non-commercial use only); 11 s a slice.
+        out: Folder of data, trainings and figures; the results are OUT.md, OUT.csv and OUT.json beside it.
+    """
+    from inference_core.evaluation.reproduction.reproduce import Request, reproduce
+
+    tables: tuple[Literal[1, 2], ...] = (1, 2) if table is None else (table,)
+    request = Request(out, low, full, train or [], test, head, minutes, tables, methods, warm_start, default, bm3d)
+    try:
+        text, written = reproduce(request)
+    except (Cancelled, KeyboardInterrupt):
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+    print(text)
+    for path in written:
+        print(f"wrote {path}")
+
+
+COMMANDS: dict[str, Any] = {"_help": "Make the papers' tables again.", "ct": ct}

@@ -1,0 +1,222 @@
+"""Train a method for a given CPU time: measure what a step costs, and take as many steps as the time allows.
+
+Each training is a process of its own on one thread (``inference-core train denoiser``). What counts is the CPU time of
+the steps, not that of starting, reading data and publishing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import inference_core
+from inference_core.errors import Cancelled, UserError
+from inference_core.image.writing import write_aside
+
+PROBE_SECONDS = 5.0  # of CPU time, of the steps that a step's cost is measured on
+UNENDING = 1_000_000  # steps; a probe is stopped long before
+LINES_IN_LOG = 50
+Lines = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained.
+
+    Attributes
+    ----------
+    config : str
+        Configuration of ``inference-core train denoiser``.
+    settings : tuple of str
+        ``key=value``; neither ``out`` nor ``steps``.
+    minutes : float
+        CPU time of the steps.
+    """
+
+    config: str
+    settings: tuple[str, ...]
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that is done.
+
+    Attributes
+    ----------
+    model : Path
+        Its card.
+    steps : int
+    seconds_a_step : float
+        CPU s, as measured before the training.
+    cpu_seconds : float
+        Of all steps, as the training's log has it.
+    """
+
+    model: Path
+    steps: int
+    seconds_a_step: float
+    cpu_seconds: float
+
+
+def trained(job: Job, run: Path, probe: Path) -> Trained:
+    """Train, go on with a training that was stopped, or take one that is done.
+
+    Parameters
+    ----------
+    job : Job
+    run : Path
+        Folder of the run. Beside it ``<name>.json`` keeps the job, ``<name>.txt`` what the training printed.
+    probe : Path
+        File that keeps the cost of a step. Runs that share it take the same number of steps.
+
+    Raises
+    ------
+    UserError
+        ``other-job`` where the folder holds another job's run, ``training-failed``.
+    Cancelled
+        After Ctrl-C; the same call goes on.
+    """
+    run.parent.mkdir(parents=True, exist_ok=True)
+    note = run.with_name(f"{run.name}.json")
+    wanted = json.loads(json.dumps(asdict(job)))
+    if note.is_file():
+        _check_same_job(json.loads(note.read_text(encoding="utf-8")), wanted, run)
+    seconds = _seconds_a_step(job, probe)
+    steps = steps_for(job.minutes, seconds)
+    _write_json(note, wanted | {"seconds_a_step": seconds, "steps": steps})
+    if not (run / "model.json").is_file():
+        _say(f"training {run}: {steps} steps of {seconds:.3g} CPU s")
+        often = max(steps // LINES_IN_LOG, 1)
+        words = [f"steps={steps}", f"log_every={often}", f"checkpoint_every={max(steps // 5, 1)}"]
+        with open(run.with_name(f"{run.name}.txt"), "a", encoding="utf-8") as output:
+            process = _start(job, run, words, output)
+            _wait(process)
+        if process.returncode == 130:
+            raise Cancelled
+        if process.returncode:
+            raise _failed(run)
+    return Trained(run / "model.json", steps, seconds, cpu_seconds(_read_lines(run), steps))
+
+
+def steps_for(minutes: float, seconds_a_step: float) -> int:
+    """How many steps a CPU time allows; at least one."""
+    return max(1, round(minutes * 60 / seconds_a_step))
+
+
+def cpu_seconds(lines: Lines, steps: int) -> float:
+    """CPU time of ``steps`` steps, from a log whose lines have ``step`` and ``cpu_s``, the process's CPU time so far.
+
+    What comes before the first line, and that is starting and reading data, does not count; its steps do, at the cost
+    of the others. A training that went on in another process has a log in which ``cpu_s`` starts anew.
+    """
+    spent, covered = 0.0, 0.0
+    for one, next_ in zip(lines[:-1], lines[1:], strict=True):
+        if next_["cpu_s"] >= one["cpu_s"] and next_["step"] > one["step"]:
+            spent += next_["cpu_s"] - one["cpu_s"]
+            covered += next_["step"] - one["step"]
+    return spent / covered * steps if covered else float("nan")
+
+
+def _seconds_a_step(job: Job, probe: Path) -> float:
+    """CPU s of a step, measured once and kept in ``probe``."""
+    cost = {"config": job.config, "settings": [word for word in job.settings if not _names_data(word)]}
+    if probe.is_file():
+        kept = json.loads(probe.read_text(encoding="utf-8"))
+        if kept["of"] == cost:
+            return float(kept["seconds_a_step"])
+    folder = probe.with_suffix("")
+    shutil.rmtree(folder, ignore_errors=True)
+    _say(f"measuring what a step of {job.config} costs")
+    text = folder.with_suffix(".txt")
+    words = [f"steps={UNENDING}", "log_every=1", f"checkpoint_every={UNENDING}", f"validate_every={UNENDING}"]
+    with open(text, "w", encoding="utf-8") as output:
+        process = _start(job, folder, words, output)
+        try:
+            while process.poll() is None and not _enough(_read_lines(folder)):
+                time.sleep(0.2)
+        finally:
+            process.terminate()  # it stops after its step
+            _wait(process)
+    lines = _read_lines(folder)
+    if not _enough(lines):
+        raise _failed(folder)
+    seconds = cpu_seconds(lines, 1)
+    shutil.rmtree(folder, ignore_errors=True)
+    text.unlink()
+    _write_json(probe, {"of": cost, "seconds_a_step": seconds, "steps_measured": len(lines) - 1})
+    return seconds
+
+
+def _enough(lines: Lines) -> bool:
+    return len(lines) > 1 and lines[-1]["cpu_s"] - lines[0]["cpu_s"] >= PROBE_SECONDS
+
+
+def _names_data(word: str) -> bool:
+    return word.startswith(("low_dose=", "full_dose=", "split."))
+
+
+def _start(job: Job, out: Path, words: Sequence[str], output: IO[str]) -> subprocess.Popen[str]:
+    """Start a training on one thread."""
+    code = "import sys; from inference_core.cli import main; main(sys.argv[1:])"
+    arguments = ["train", "denoiser", "--config", job.config, *job.settings, "accelerator=cpu", f"out={out}", *words]
+    parent = str(Path(inference_core.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [parent, os.environ.get("PYTHONPATH")]))
+    single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **single, "PYTHONPATH": path},
+    )
+
+
+def _wait(process: subprocess.Popen[str]) -> None:
+    """Wait for its end. Ctrl-C reaches it too: it writes a checkpoint then, and is waited for."""
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise Cancelled from None
+
+
+def _read_lines(run: Path) -> Lines:
+    """Lines of a run's log that have a CPU time; none yet where there is no log, and no line that is half written."""
+    log = run / "log.jsonl"
+    lines = []
+    for text in log.read_text(encoding="utf-8").splitlines() if log.is_file() else []:
+        with contextlib.suppress(ValueError):
+            lines.append(json.loads(text))
+    return [line for line in lines if "cpu_s" in line]
+
+
+def _check_same_job(before: dict[str, Any], wanted: dict[str, Any], run: Path) -> None:
+    differing = [key for key in wanted if before.get(key) != wanted[key]]
+    if differing:
+        said = ", ".join(f"{key} {before.get(key)} (now {wanted[key]})" for key in differing)
+        message = f"{run} was trained otherwise: {said}."
+        raise UserError("other-job", message, "Give another --out, or the same options.")
+
+
+def _failed(run: Path) -> UserError:
+    output = run.with_name(f"{run.name}.txt")
+    last = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+    return UserError("training-failed", f"A training ended in an error: {' / '.join(last)}", f"All it said: {output}")
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_aside(path, lambda aside: aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

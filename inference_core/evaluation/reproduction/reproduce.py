@@ -1,0 +1,234 @@
+"""From data to tables and figures: train what is not trained yet, measure, draw, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from inference_core.errors import UserError
+from inference_core.evaluation.extras import need
+from inference_core.evaluation.networks import Denoiser, network_denoiser
+from inference_core.evaluation.peers import BM3D_NOTE, check_peers, tuned_peers
+from inference_core.evaluation.phantom import phantom_pair
+from inference_core.evaluation.reproduction import table1, table2
+from inference_core.evaluation.reproduction.budget import Job, Trained, trained
+from inference_core.evaluation.reproduction.figures import write_figure_3, write_figure_4
+from inference_core.evaluation.reproduction.methods import PAPER_LOW_DOSE, Method, chosen_methods
+from inference_core.evaluation.reproduction.results import Tables, make_folder, write_results
+from inference_core.evaluation.reproduction.temporal_data import VARIANTS, make_temporal_data, read_test_cts
+from inference_core.evaluation.run import LOW_DOSE, evaluate
+from inference_core.evaluation.sources import from_files
+from inference_core.evaluation.table import markdown
+
+FIGURE_SEED = 11  # of the phantom in figure 3
+
+BUDGET_NOTE = """\
+Each training had {minutes:g} CPU minutes of one thread for its steps (starting, reading and publishing not counted):
+the steps follow from what a step cost in a short measurement. Equal time, not equal steps."""
+NOT_RUN = """\
+Not run: the paper's length (for DML 77,800 steps of 8 crops of 128 x 128, some 100 hours of one core), the rivals at
+full size, any GPU, and the paper's temporal-bone scans, which are not public."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; see :func:`inference_core.cli.reproduce.ct`."""
+
+    out: Path
+    low: Path | None
+    full: Path | None
+    train: list[str]
+    test: str
+    head: Path | None
+    minutes: float
+    tables: tuple[Literal[1, 2], ...]
+    methods: list[str] | None
+    warm_start: str | None
+    default: str | None
+    bm3d: bool
+
+
+@dataclass
+class Found:
+    """Parts of the result, in the order in which they are printed."""
+
+    text: list[str] = field(default_factory=list)
+    tables: Tables = field(default_factory=dict)
+    trainings: dict[str, tuple[Job, Trained]] = field(default_factory=dict)
+    pictures: list[Path] = field(default_factory=list)
+
+
+def reproduce(request: Request) -> tuple[str, list[Path]]:
+    """Do it; what an earlier call with the same ``out`` has trained and made is taken.
+
+    Returns
+    -------
+    The text that is to be printed (Markdown), and the files written.
+
+    Raises
+    ------
+    UserError
+        Before any work is done for a request that cannot be fulfilled; later what training and reading raise.
+    Cancelled
+        After Ctrl-C; the same request goes on.
+    """
+    methods, left_out = _check(request)
+    make_folder(request.out)
+    found = Found()
+    if 1 in request.tables:
+        _table_1(request, methods, found)
+    if 2 in request.tables:
+        _table_2(request, [method for method in methods if not method.warm], found)
+    found.text += ["## Trainings\n", BUDGET_NOTE.format(minutes=request.minutes) + "\n", _trainings(found.trainings)]
+    found.text += [NOT_RUN + "\n", *(f"Not run: {what}.\n" for what in left_out)]
+    text = "\n".join(found.text)
+    runs = {name: asdict(job) | asdict(done) for name, (job, done) in found.trainings.items()}
+    settings = _plain({**asdict(request), "runs": runs, "pictures": found.pictures})
+    return text, [*write_results(request.out, text, found.tables, settings), *found.pictures]
+
+
+def _check(request: Request) -> tuple[list[Method], list[str]]:
+    """The methods to run, and what is not run; refuse what cannot work."""
+    if not request.minutes > 0:
+        raise UserError("minutes", f"The budget is {request.minutes:g} minutes.", "Give --minutes above 0.")
+    methods = [*chosen_methods(request.methods)]
+    if request.methods and request.warm_start is None and any(method.warm for method in methods):
+        raise UserError(
+            "no-warm-start", "The warm start needs a model to start from.",
+            "Give --warm-start MODEL, one that was not trained on the test patient.",
+        )  # fmt: skip
+    for package in ("torch", "lightning_fabric", "onnxscript", "skimage"):
+        need(package, "train", "Training and scoring")
+    left_out = []
+    if 1 in request.tables:
+        _check_files(request)
+        check_peers(True, request.bm3d)
+        if request.warm_start is None:
+            left_out.append("DML robust from a warm start (give --warm-start)")
+        if request.default is None:
+            left_out.append("the default model (give --default, one that was not trained on the test patient)")
+        if not request.bm3d:
+            left_out.append("BM3D (give --bm3d)")
+    if 2 in request.tables and request.head is None:
+        left_out.append("table 2 on a head CT (give --head)")
+    return [method for method in methods if request.warm_start or not method.warm], left_out
+
+
+def _check_files(request: Request) -> None:
+    if request.low is None or request.full is None or not request.train or not request.test:
+        raise UserError(
+            "no-data", "Table 1 is trained and measured on your own pairs of low and full dose.",
+            "Give --low, --full, --train and --test; or --table 2, which needs none.",
+        )  # fmt: skip
+    if request.test.split("_")[0] in request.train:
+        raise UserError(
+            "patient-overlap", f"{request.test} would be trained on and tested on.",
+            "A patient may be in one of --train and --test only.",
+        )  # fmt: skip
+    for name in (*request.train, request.test):
+        from_files(request.low, request.full, name)
+
+
+def _table_1(request: Request, methods: list[Method], found: Found) -> None:
+    assert request.low is not None
+    assert request.full is not None
+    runs = request.out / "runs" / "table1"
+    data = (*_data(request.low, request.full), f"split.train=[{','.join(request.train)}]")
+    training, denoisers = {}, {}
+    for method in methods:
+        warm = (f"start_from={request.warm_start}",) if method.warm else ()
+        job = Job(method.config, (*method.settings, *warm, *data), request.minutes)
+        done = trained(job, runs / method.name, runs / f"{method.name}_probe.json")
+        found.trainings[f"table 1, {method.label}"] = job, done
+        training[method.label] = done
+        denoisers[method.label] = network_denoiser(str(done.model))[1]
+    networks = dict(denoisers)
+    if request.default is not None:
+        name, denoise, _ = network_denoiser(request.default)
+        networks[f"model {name}"] = denoise
+    tuning = from_files(request.low, request.full, request.train[0]).tuning("")
+    peers, _ = tuned_peers(tuning.low, tuning.reference, filters=True, bm3d=request.bm3d)
+    source = from_files(request.low, request.full, request.test)
+    results = evaluate(source.pairs(), networks | peers, total=source.count)
+    paper = {method.label: method.paper for method in methods} | {LOW_DOSE: PAPER_LOW_DOSE}
+    lines = table1.lines_of(results, training, paper)
+    found.tables["table 1"] = table1.records(lines)
+    slices = len({(row.name, row.slice) for row in results.rows})
+    heading = f"## Table 1: {slices} slices of {request.test}, trained on {', '.join(request.train)}\n"
+    tuned = f"Filters are tuned for PSNR on {tuning.said}, a training slice.\n"
+    found.text += [heading, table1.table(lines), table1.NOTE + "\n", tuned, *[BM3D_NOTE + "\n"] * request.bm3d]
+    _figure_3(request.out, networks, found)
+
+
+def _figure_3(out: Path, denoisers: Mapping[str, Denoiser], found: Found) -> None:
+    pair = phantom_pair(FIGURE_SEED, "quarter", slices=1)
+    assert pair.reference is not None
+    outputs = {label: denoise(pair.low) for label, denoise in denoisers.items()}
+    found.pictures.append(out / "figure3.png")
+    write_figure_3(pair.low, pair.reference, outputs, found.pictures[-1])
+
+
+def _table_2(request: Request, methods: list[Method], found: Found) -> None:
+    folder, runs = request.out / "data", request.out / "runs" / "table2"
+    made = make_temporal_data(folder, request.head)
+    noise = ", ".join(f"{name} {hu:g}" for name, hu in made["noise_in_brain_hu"].items())
+    found.text.append(f"## Table 2\n\nNoise in the brain of the tested CTs, HU: {noise}.\n")
+    for variant in VARIANTS:
+        data = _data(folder / variant / "low", folder / variant / "full")
+        denoisers = {}
+        for method in methods:
+            config = method.temporal_config or method.config
+            job = Job(config, (*method.settings, *data), request.minutes)
+            done = trained(job, runs / variant / method.name, runs / f"{method.name}_probe.json")
+            found.trainings[f"table 2 {variant}, {method.label}"] = job, done
+            denoisers[method.label] = network_denoiser(str(done.model))[1]
+        if request.default is not None:
+            name, denoise, _ = network_denoiser(request.default)
+            denoisers[f"model {name}"] = denoise
+        for ct in read_test_cts(folder, variant):
+            lines, outputs = table2.measured(ct, denoisers)
+            title = f"{ct.name}, {'with' if variant == 'shifted' else 'without'} a shift of the CT numbers"
+            found.tables[f"table 2, {title}"] = table2.records(lines)
+            found.text += [f"### {title}\n", table2.table(lines)]
+            if ct.name == "phantom":
+                found.pictures.append(request.out / f"figure4_{variant}.png")
+                write_figure_4(ct, outputs, found.pictures[-1])
+    found.text += ["### The paper's table 2\n", table2.paper_table(), table2.NOTE + "\n"]
+
+
+def _data(low: Path, full: Path) -> tuple[str, str]:
+    return f"low_dose=[{low.resolve()}]", f"full_dose=[{full.resolve()}]"
+
+
+def _trainings(trainings: Mapping[str, tuple[Job, Trained]]) -> str:
+    """What was trained, how, and for how long, as Markdown."""
+
+    def column(cells: Iterable[str]) -> list[str]:
+        return [*cells]
+
+    rows = trainings.values()
+    return markdown(
+        {
+            "training": column(trainings),
+            "configuration": column(job.config for job, _ in rows),
+            "with": column(" ".join(_settings_shown(job)) or "-" for job, _ in rows),
+            "CPU s a step": column(f"{done.seconds_a_step:.3g}" for _, done in rows),
+            "steps": column(f"{done.steps}" for _, done in rows),
+            "CPU s of all steps": column(f"{done.cpu_seconds:.0f}" for _, done in rows),
+        }
+    )
+
+
+def _settings_shown(job: Job) -> list[str]:
+    return [word for word in job.settings if not word.startswith(("low_dose=", "full_dose=", "split."))]
+
+
+def _plain(value: Any) -> Any:
+    """The same with paths as text, for JSON."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,38 @@
+"""What an importer makes of a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network of ours with somebody's weights.
+
+    Attributes
+    ----------
+    title : str
+        For the card.
+    network, arguments
+        As :func:`~inference_core.models.networks.build_network` takes them.
+    weights : dict
+        Of that network, float32.
+    unit_hu : float
+        HU per network unit of the original code.
+    halo : int
+        Pixels that the network sees in each direction.
+    notes : list of str
+        What a user of the model should know.
+    """
+
+    title: str
+    network: str
+    arguments: dict[str, Any]
+    weights: dict[str, Tensor]
+    unit_hu: float
+    halo: int
+    notes: list[str] = field(default_factory=list)

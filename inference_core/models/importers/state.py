@@ -1,0 +1,89 @@
+"""Read a state dictionary that others saved with torch, and compare it with what it should hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inference_core.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PREFIX = "module."  # of every key where DataParallel was saved with the network
+REMEDY = "Give a checkpoint of the generator as the original code saves it (torch.save of its state_dict)."
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Names and tensors (float32, on the CPU) of a file; nothing but tensors is unpickled.
+
+    Raises
+    ------
+    UserError
+        ``no-such-file``, ``bad-checkpoint``.
+    """
+    import pickle
+
+    import torch
+
+    if not path.is_file():
+        raise UserError("no-such-file", f"There is no file {path}.", "Check its name.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            "bad-checkpoint",
+            f"{path} holds more than weights (pickled objects could run code), or is damaged; it was not opened.",
+            REMEDY,
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise UserError("bad-checkpoint", f"{path} is damaged or no checkpoint of torch.", REMEDY) from error
+    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise UserError("bad-checkpoint", f"{path} is no dictionary of names and weights.", REMEDY)
+    state = {str(name): value.float() for name, value in state.items()}
+    bad = [name for name, value in state.items() if not (value.numel() and value.isfinite().all())]
+    if bad:
+        raise UserError("bad-checkpoint", f"{path} has no numbers, or not only numbers, in {_listed(bad)}.", REMEDY)
+    if all(name.startswith(PREFIX) for name in state):
+        state = {name.removeprefix(PREFIX): value for name, value in state.items()}
+    return state
+
+
+def check_state(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], path: Path) -> None:
+    """Refuse a state that has not exactly these names and shapes; all that differ are named.
+
+    Raises
+    ------
+    UserError
+        ``bad-checkpoint``.
+    """
+    wrong = [
+        f"{name} is {tuple(state[name].shape)}, not {shape}"
+        for name, shape in shapes.items()
+        if name in state and tuple(state[name].shape) != shape
+    ]
+    said = {
+        "missing": [name for name in shapes if name not in state],
+        "not known": [name for name in state if name not in shapes],
+        "of another shape": wrong,
+    }
+    differ = "; ".join(f"{what}: {_listed(names)}" for what, names in said.items() if names)
+    if differ:
+        raise UserError("bad-checkpoint", f"{path} is not what this importer reads. Keys {differ}.", REMEDY)
+
+
+def side(state: dict[str, Tensor], name: str, axis: int, usual: int) -> int:
+    """One side of a tensor; ``usual`` where it is not there, so that the comparison names it."""
+    value = state.get(name)
+    return usual if value is None or value.ndim <= axis else int(value.shape[axis])
+
+
+def count(state: dict[str, Tensor], before: str, usual: int) -> int:
+    """How many numbers follow ``before`` in names; ``usual`` where none does."""
+    numbers = {name.removeprefix(before).split(".")[0] for name in state if name.startswith(before)}
+    return len(numbers) or usual
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
