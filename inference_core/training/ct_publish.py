@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from inference_core.image.writing import write_aside
 from inference_core.models.card import Card, card_from
 from inference_core.training.ct_folders import Scan
 from inference_core.training.ct_samples import Sample
-from inference_core.training.publish import publish
+from inference_core.training.publish import publish_with
 
 RANGE_HU = (-2048, 3071)
 WHOLE_SLICE = 65536  # the halo of a network that sees all of a slice: more than any slice has pixels
@@ -146,8 +145,7 @@ def publish_denoiser(
     with torch.no_grad():
         write_aside(folder / "model.safetensors", lambda path: save_file(own, path))
     card = folder / "model.json"
-    write_aside(card, lambda path: path.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8"))
-    publish(folder / "model.safetensors", card)
+    publish_with(folder / "model.safetensors", text, card)
     print(f"The model: {card}\n  inference-core denoise CT.nrrd OUT.nrrd --model {card}")
 
 

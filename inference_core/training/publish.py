@@ -11,10 +11,12 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from inference_core.errors import UserError, told_plainly
+from inference_core.image.writing import write_aside
 from inference_core.models.card import sha256_of
 
 ROUNDING = 1e-5
@@ -36,7 +38,11 @@ def publish(weights: Path, card: Path) -> None:
     UserError
         ``export-differs`` where onnxruntime does not give what torch gives.
     """
-    text = json.loads(card.read_text(encoding="utf-8"))
+    publish_with(weights, json.loads(card.read_text(encoding="utf-8")), card)
+
+
+def publish_with(weights: Path, text: dict[str, Any], card: Path) -> None:
+    """As :func:`publish`, for a card that is not written yet: it is, last, when the model is whole."""
     safetensors = card.with_suffix(".safetensors")
     onnx = card.with_suffix(".onnx")
     if weights.resolve() != safetensors.resolve():
@@ -47,7 +53,8 @@ def publish(weights: Path, card: Path) -> None:
             "export-differs", f"ONNX and torch differ by {difference:g} HU.", "Check the exporter's version."
         )
     text["sha256"] = {"safetensors": sha256_of(safetensors), "onnx": sha256_of(onnx)}
-    card.write_text(json.dumps(text, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    content = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
+    write_aside(card, lambda aside: aside.write_text(content, encoding="utf-8"))
     print(f"{card.stem}: {onnx.stat().st_size / 1e3:.0f} kB, ONNX within {difference:.1g} HU of torch")
 
 

@@ -108,7 +108,7 @@ METHODS = (
         ),
         temporal_config="dml_temporal",
     ),
-    Method("dml_robust", "DML robust, from scratch", "dml_robust", ("start_from=null",)),
+    Method("dml_robust", "DML robust, from scratch", "dml_robust", ("start_from=null", "learning_rate=0.0002")),
     Method("dml_robust_warm", "DML robust, warm start", "dml_robust", (), warm=True),
 )  # fmt: skip
 
