@@ -255,3 +255,49 @@ def test_half_the_strength_is_half_the_change(band):
     full, half = (denoise_slice(image, network, card(band, "image"), strength)[0] for strength in (1, 0.5))
     assert np.abs(full - image).max() > 20
     np.testing.assert_allclose(half - image, (full - image) / 2, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.6])
+def test_a_warm_start_is_the_model_at_a_strength(doses, tmp_path, strength):
+    run = tmp_path / "run"
+    main(arguments(doses, "dml_robust", run, "steps=1", "learning_rate=1e-12", f"start_strength={strength}"))
+    before = noisy()
+    default = find_model("low-dose-ct", "denoise-ct")
+    expected, _ = denoise_volume(before, default, open_engine(default), strength)
+    card = find_model(str(run / "model.json"), "denoise-ct")
+    got, _ = denoise_volume(before, card, open_engine(card))
+    assert np.abs(got.voxels.astype(int) - expected.voxels).max() <= 1
+
+
+def test_a_card_is_written_when_its_weights_are_there(doses, tmp_path, monkeypatch):
+    """What looks for a model by its card must not find half of one."""
+
+    def power_cut(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inference_core.training.publish.export_onnx", power_cut)
+    run = tmp_path / "run"
+    given = arguments(doses, "dml_aapm", run, SMALL_NETWORK)
+    with pytest.raises(SystemExit):
+        main(given)
+    assert not (run / "model.json").exists()
+    monkeypatch.undo()
+    main(given)
+    assert find_model(str(run / "model.json"), "denoise-ct").file("onnx").is_file()
+
+
+@pytest.mark.parametrize("settings", [[], ["weight_metric=0", "weight_consistency=0.3"]])
+def test_noise_alone_teaches_with_the_metric_loss(tmp_path, settings):
+    run = tmp_path / "run"
+    small = ["noisy_slices=4", "batch=2", "crop=32", "width=4", "low_width=4", "positions=16", "log_every=1", "steps=3"]
+    image = made_slice(256, 256, 15, 3, 0)
+    (tmp_path / "full").mkdir()
+    write_volume(Volume(np.rint(image)[None].astype(np.int16)), tmp_path / "full" / "A_1.nrrd")
+    data = [f"full_dose=[{tmp_path / 'full'}]", f"out={run}", "precision=32-true"]
+    main(["train", "denoiser", "--config", "metric_noise2noise_ct", *data, *small, *settings])
+    log = [line for line in read_log(run) if "metric" in line]
+    assert len(log) == 3
+    assert all((line["metric"] != 0) == (not settings) and line["consistency"] > 0 for line in log)
+    card = find_model(str(run / "model.json"), "denoise-ct")
+    after, _ = denoise_volume(noisy(), card, open_engine(card))
+    assert after.voxels.shape == (1, 128, 128)
