@@ -78,7 +78,19 @@ def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callabl
         from inference_core.denoiser import job as denoise
 
         return lambda message, emit, cancelled: denoise.run(denoise.job_from(message), emit, cancelled)
-    raise UserError("bad-job", f"There is no job {job.get('job')!r}.", "Known jobs: denoise.")
+    if job.get("job") == "bundle":
+        from inference_core.bundle import make as bundle
+
+        return bundle.run
+    if job.get("job") == "check":
+        from inference_core.denoiser import check
+
+        return check.run
+    if job.get("job") == "structure":
+        from inference_core.measurement import structure_job
+
+        return structure_job.run
+    raise UserError("bad-job", f"There is no job {job.get('job')!r}.", "Known jobs: denoise, check, structure, bundle.")
 
 
 def _watch(stdin: IO[str], cancel: threading.Event) -> None:

@@ -63,7 +63,8 @@ def test_strength_zero_changes_nothing(scan, ct):
     ("arguments", "word"),
     [
         (["denoise", "missing.nrrd", "out.nrrd"], "does not exist"),
-        (["denoise", "CT.nrrd", "out_folder"], "DICOM folder cannot be written yet"),
+        (["denoise", "CT.nrrd", "out_folder"], "Give the DICOM series as input"),
+        (["denoise", "CT.nrrd", "out.tif"], "new or empty folder"),
         (["denoise", "CT.nrrd", "CT.nrrd"], "never changed"),
         (["denoise", "CT.nrrd", "out.nrrd", "--model", "best"], "low-dose-ct"),
         (["denoise", "CT.nrrd", "out.nrrd", "--strength", "3"], "Choose 0"),

@@ -3,47 +3,11 @@
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from made_series import write_series
+from pydicom.uid import RLELossless, generate_uid
 
 from inference_core.errors import UserError
 from inference_core.image.reading import read_volume
-
-STUDY, FRAME = generate_uid(), generate_uid()
-
-
-def write_series(folder, voxels, positions=None, **changes):
-    """Stored values [slice, row, column] as CT slices 3 mm apart, file names in reverse; ``changes`` set tags."""
-    folder.mkdir(exist_ok=True)
-    series = changes.pop("SeriesInstanceUID", generate_uid())
-    files = []
-    for k, plane in enumerate(voxels):
-        header = Dataset()
-        header.file_meta = FileMetaDataset()
-        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        header.SOPClassUID, header.SOPInstanceUID = CTImageStorage, generate_uid()
-        header.StudyInstanceUID, header.SeriesInstanceUID, header.FrameOfReferenceUID = STUDY, series, FRAME
-        header.Modality, header.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
-        header.ConvolutionKernel = "H60s"
-        header.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        header.ImagePositionPatient = [-10, -20, positions[k] if positions else 3.0 * k]
-        header.PixelSpacing, header.SliceThickness = [0.5, 0.7], 3
-        header.RescaleSlope, header.RescaleIntercept, header.RescaleType = 1, -1024, "HU"
-        header.Rows, header.Columns = plane.shape
-        header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
-        header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 16, 15, 0
-        header.InstanceNumber = k + 1
-        header.PixelData = plane.astype(np.uint16).tobytes()
-        for tag, value in changes.items():
-            value = value(k) if callable(value) else value
-            if value is None:
-                delattr(header, tag)
-            else:
-                setattr(header, tag, value)
-        file = folder / f"{series[-6:]}_{len(voxels) - k:03d}.dcm"
-        header.save_as(file, enforce_file_format=True)
-        files.append(file)
-    return files
 
 
 @pytest.fixture

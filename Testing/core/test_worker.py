@@ -92,7 +92,8 @@ def test_side_files_and_rois(job, ct, tmp_path):
     [
         ({"input": "missing.nrrd"}, "no-such-file"),
         ({"output": "/nowhere/at/all/out.nrrd"}, "no-such-folder"),
-        ({"output": "out_folder"}, "output-format"),
+        ({"output": "out.dcm"}, "output-format"),
+        ({"output": "out_folder"}, "no-dicom-source"),
         ({"strength": 2}, "strength"),
         ({"threads": 0}, "threads"),
         ({"model": "other"}, "no-such-model"),

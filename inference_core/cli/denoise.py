@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ def denoise(
     engine: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    again: Path | None = None,
 ) -> None:
     """Denoise a CT; print the ROI table and the CT-number check.
 
     Beside the output go a picture (OUT_comparison.png: before, after, difference) and a report (OUT_report.json).
 
     Args:
-        input: Volume file (.nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz), DICOM file, or folder with a DICOM series.
-        output: Volume file to write.
+        input: Volume file (.nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz), DICOM file, DICOMDIR, or folder with
+            a DICOM series.
+        output: Volume file to write; or a new or empty folder, for a derived DICOM series (from DICOM input).
         model: Id or card of a model; by default the one that fits the volume.
         strength: 0 (unchanged) to 1 (fully denoised).
         series: SeriesInstanceUID, where the folder holds several series.
@@ -36,12 +39,12 @@ def denoise(
         engine: auto, onnxruntime or torch.
         device: auto, cpu, cuda, cuda:N or mps.
         threads: Slices worked on at a time; by default one a core.
+        again: Report (..._report.json) or DICOM series of an earlier result: make the same again, to the byte.
     """
     from inference_core.image.reading import volume_suffix
-    from inference_core.image.writing import check_writable
 
-    check_writable(output)
-    stem = output.with_name(output.name[: -len(volume_suffix(output) or "")])
+    output = Path(os.path.abspath(output))  # "." has no name
+    stem = output.with_name(output.name[: len(output.name) - len(volume_suffix(output) or "")])
     picture, record = stem.with_name(f"{stem.name}_comparison.png"), stem.with_name(f"{stem.name}_report.json")
     report = run_denoise(
         {
@@ -56,6 +59,7 @@ def denoise(
             "engine": engine,
             "device": device,
             "threads": threads,
+            "again": str(again.absolute()) if again else None,
             "picture": str(picture.absolute()),
             "report": str(record.absolute()),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import time
@@ -14,6 +13,17 @@ from typing import Any
 from inference_core import __version__
 from inference_core.errors import UserError
 from inference_core.image.volume import Volume
+from inference_core.provenance import (
+    check_input,
+    check_model_and_engine,
+    check_result,
+    ct_number_part,
+    denoised_before,
+    input_part,
+    model_and_engine,
+    read_provenance,
+    sha256_of_voxels,
+)
 
 Emit = Callable[..., None]
 """``emit(type, **fields)`` sends one message: progress, log or warning."""
@@ -26,7 +36,7 @@ class DenoiseJob:
     input: str
     """Volume file, DICOM file, or folder with a DICOM series."""
     output: str
-    """Volume file to write."""
+    """Volume file to write; a new or empty folder: a derived DICOM series."""
     series: str | None = None
     """SeriesInstanceUID, where the folder holds several."""
     model: str | None = None
@@ -45,6 +55,8 @@ class DenoiseJob:
     """PNG to write."""
     report: str | None = None
     """JSON to write."""
+    again: str | None = None
+    """Report or DICOM series of an earlier result, to be made again: it says which model, engine and strength."""
 
 
 def job_from(message: dict[str, Any]) -> DenoiseJob:
@@ -93,7 +105,9 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
         Nothing has been written then either.
     """
     from inference_core.denoiser.guard import check_ct
-    from inference_core.denoiser.pipeline import available_cores, denoise_volume
+    from inference_core.denoiser.pipeline import available_cores, denoise_volume, largest_low_band_change
+    from inference_core.image.dicom_pixels import storable
+    from inference_core.image.dicom_writing import check_has_files
     from inference_core.image.reading import read_volume
     from inference_core.measurement.ct_number import check_ct_numbers
     from inference_core.measurement.noise import noise_level
@@ -101,21 +115,32 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     from inference_core.models.registry import find_model, suggest_denoiser
 
     _check_paths(job)
+    job, earlier = _as_earlier(job)
     started = time.perf_counter()
     emit("progress", stage="read", done=0, total=1, eta_s=None)
     before = _with_known(read_volume(job.input, job.series), job)
+    if _writes_series(job):
+        check_has_files(before)
+    if earlier:
+        check_input(earlier, input_part(before))
     warnings = [*before.warnings, *check_ct(before)]
+    if denoised_before(before.files):
+        warnings.append("This series is itself denoised; denoise the original instead.")
     rois = _read_rois(job, before)
     noise = noise_level(before.voxels)
     if job.model is None:
         card, reason = suggest_denoiser(before.modality, before.kernel, noise)
     else:
-        card, reason = find_model(job.model, "denoise-ct"), "chosen by the user"
+        card = find_model(job.model, "denoise-ct")
+        reason = "as in the earlier result" if earlier else "chosen by the user"
     warnings += _outside_training(card, before, noise)
     for warning in warnings:
         emit("warning", message=warning)
     emit("log", message=f"model {card.id}: {reason}")
     engine = open_engine(card, job.engine, job.device)
+    made_by = model_and_engine(card, engine)
+    if earlier:
+        check_model_and_engine(earlier, made_by)
     read_seconds = time.perf_counter() - started
 
     begun = time.perf_counter()
@@ -131,22 +156,38 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
             f"The memory did not suffice for whole slices: tiles of {done.tile} pixels were used (same result)."
         )
         emit("warning", message=warnings[-1])
+    result_sha256 = sha256_of_voxels(after.voxels)
+    if earlier:
+        check_result(earlier, result_sha256)
+    low_band_change = done.low_band_change
+    if _writes_series(job):
+        after, clipped = storable(after, before.voxels)
+        if clipped:
+            low_band_change = largest_low_band_change(before.voxels, after.voxels, card)
+            warnings.append(f"{clipped} voxels were set to the nearest value that the source's DICOM files can hold.")
+            emit("warning", message=warnings[-1])
     check = check_ct_numbers(before.voxels, after.voxels, job.strength, threads)
     moved = ", ".join(f"{row.tissue} {row.shift:+.2f} HU" for row in check if not row.passed)
     if moved:
         warnings.append(f"CT numbers moved: {moved}. Do not measure on this result.")
         emit("warning", message=warnings[-1])
-    report = {
+    moment = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "denoise_s": round(done.seconds, 2)}
+    report: dict[str, Any] = {
         "software": {"name": "faithful-imaging", "version": __version__, "python": platform.python_version()},
         "input": {
-            "name": Path(job.input).name,
+            # The name of a folder with a patient's series is often the patient's.
+            "name": "DICOM series" if before.files else Path(job.input).name,
             "shape": list(before.voxels.shape),
             "spacing_mm": list(before.spacing),
             "modality": before.modality,
             "kernel": before.kernel,
-            "sha256_voxels": hashlib.sha256(before.voxels.tobytes()).hexdigest(),
+            "sha256_voxels": sha256_of_voxels(before.voxels),
         },
-        "output": {"name": Path(job.output).name, "sha256_voxels": hashlib.sha256(after.voxels.tobytes()).hexdigest()},
+        "output": {
+            "name": Path(job.output).name,
+            "format": "DICOM series" if _writes_series(job) else "volume file",
+            "sha256_voxels": sha256_of_voxels(after.voxels),
+        },
         "model": {"id": card.id, "reason": reason, "sha256": card.sha256},
         "engine": {
             "name": engine.name,
@@ -159,27 +200,32 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
         "noise_hu": {"before": round(noise, 2), "after": round(noise_level(after.voxels), 2)},
         "ct_number_check": {
             "passed": all(row.passed for row in check),
-            "low_band_change_hu": round(done.low_band_change, 4),
+            "low_band_change_hu": round(low_band_change, 4),
             "tissues": [asdict(row) for row in check],
         },
         "rois": _measure(rois, before, after),
         "slices": {"all": done.slices, "constant": done.constant_slices, "padding_voxels": done.padding_voxels},
         "warnings": warnings,
-        "time": {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "read_s": round(read_seconds, 2),
-            "denoise_s": round(done.seconds, 2),
-        },
+        "time": {"read_s": round(read_seconds, 2), **moment},
+    }
+    report["provenance"] = {
+        **made_by,
+        "parameters": {"strength": job.strength},
+        "input": input_part(before),
+        "result": {"sha256": result_sha256},
+        "ct_numbers": ct_number_part(report["ct_number_check"]),
+        "time": moment,
     }
     _write(job, before, after, report, emit, cancelled)
     return report
 
 
 def _check_paths(job: DenoiseJob) -> None:
+    from inference_core.image.dicom_writing import check_series_folder
     from inference_core.image.writing import check_folder, check_writable, data_files
 
     output, source = Path(job.output), Path(job.input)
-    given = [Path(path) for path in (job.input, job.roi_transform, *job.rois) if path]
+    given = [Path(path) for path in (job.input, job.roi_transform, job.again, *job.rois) if path]
     kept = {path.resolve() for path in (*given, *data_files(source))}
     made = [Path(path) for path in (job.output, job.picture, job.report) if path]
     for path in (*made, *data_files(output)):
@@ -188,9 +234,36 @@ def _check_paths(job: DenoiseJob) -> None:
             raise UserError(
                 "same-file", f"{path} is {what}.", "Give the output another name: the original is never changed."
             )
-    check_writable(output)
+    if _writes_series(job):
+        check_series_folder(output)
+    else:
+        check_writable(output)
     for path in made[1:]:
         check_folder(path)
+
+
+def _writes_series(job: DenoiseJob) -> bool:
+    from inference_core.image.reading import volume_suffix
+
+    return volume_suffix(Path(job.output)) is None
+
+
+def _as_earlier(job: DenoiseJob) -> tuple[DenoiseJob, dict[str, Any] | None]:
+    """The job with the model, engine and strength of the earlier result that it is to make again."""
+    from dataclasses import replace
+
+    if job.again is None:
+        return job, None
+    if job.model is not None or job.strength != 1 or job.engine != "auto" or job.device != "auto":
+        raise UserError(
+            "again-and-more",
+            "The earlier result already says which model, strength, engine and device made it.",
+            "Give --again alone; or denoise without it.",
+        )
+    earlier = read_provenance(Path(job.again))
+    model, engine = earlier["model"]["id"], earlier["engine"]
+    strength = float(earlier["parameters"]["strength"])
+    return replace(job, model=model, strength=strength, engine=engine["name"], device=engine["device"]), earlier
 
 
 def _with_known(volume: Volume, job: DenoiseJob) -> Volume:
@@ -237,11 +310,17 @@ def _write(
     job: DenoiseJob, before: Volume, after: Volume, report: dict[str, Any], emit: Emit, cancelled: Callable[[], bool]
 ) -> None:
     """Each file whole or not at all, the volume first: its picture and report are never there without it."""
+    from inference_core.image.dicom_header import Derivation
+    from inference_core.image.dicom_writing import write_series
     from inference_core.image.picture import write_comparison
     from inference_core.image.writing import write_aside, write_volume
 
     emit("progress", stage="write", done=0, total=1, eta_s=None)
-    write_volume(after, Path(job.output), wanted=lambda: not cancelled())
+    if _writes_series(job):
+        derivation = Derivation(report["model"]["id"], job.strength, report["provenance"])
+        write_series(after, before.voxels, Path(job.output), derivation, wanted=lambda: not cancelled())
+    else:
+        write_volume(after, Path(job.output), wanted=lambda: not cancelled())
     if job.picture:
         write_aside(Path(job.picture), lambda path: write_comparison(before, after, path))
     if job.report:

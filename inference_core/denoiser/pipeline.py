@@ -3,7 +3,8 @@
 high = x - low(x)                    the network never sees the low band
 r    = network(high)
 r'   = r - Q_h r Q_w^T               nor can it move it, nor anything coarser than the card's kept level
-out  = x + strength r'               rounded to the voxel type; padding and metal stay as they were
+full = x + r'                        rounded to the voxel type; padding and metal stay as they were
+out  = x + strength (full - x)       rounded again
 
 Networks of the papers may differ in each step, as their cards say: some see the whole slice, some give the image (then
 r = network(high) - high), and none of them is projected (r' = r).
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_core.denoiser.blend import blend, difference
 from inference_core.denoiser.guard import METAL
 from inference_core.denoiser.tiles import MemoryLadder
 from inference_core.denoiser.wavelet import low_band, remove_low_band, remove_low_band_within
@@ -111,7 +113,8 @@ def denoise_volume(
         if cancelled():
             raise Cancelled
         image = volume.voxels[index]
-        output[index], report = denoise_slice(image, network, card, strength, padding_mask(image, volume.padding_value))
+        padding = padding_mask(image, volume.padding_value, volume.padding_limit)
+        output[index], report = denoise_slice(image, network, card, strength, padding)
         return report
 
     reports: list[SliceReport] = []
@@ -178,10 +181,18 @@ def denoise_slice(
     if strength == 0 or not measured.size or measured.min() == measured.max():
         return image.copy(), SliceReport(strength > 0, padded, 0.0)
     residual = slice_residual(np.where(padding, AIR, image) if padded else image, network, card)
-    change = strength * _without_low_band(residual, padding | (image > METAL), card)
-    output = round_to(image + change, image.dtype)
-    moved = low_band(output - image.astype(np.float64), card.wavelet_level, card.wavelet)
-    return output, SliceReport(False, padded, float(np.abs(moved).max()))
+    full = round_to(image + _without_low_band(residual, padding | (image > METAL), card), image.dtype)
+    output = full if strength == 1 else blend(image, difference(image, full), strength)
+    return output, SliceReport(False, padded, largest_low_band_change(image[None], output[None], card))
+
+
+def largest_low_band_change(before: NDArray[Any], after: NDArray[Any], card: Card) -> float:
+    """By how much the low band of any slice moved at most, HU; arrays are [slice, row, column]."""
+    moved = (
+        low_band(two - one.astype(np.float64), card.wavelet_level, card.wavelet)
+        for one, two in zip(before, after, strict=True)
+    )
+    return max((float(np.abs(change).max()) for change in moved), default=0.0)
 
 
 def slice_residual(

@@ -6,55 +6,27 @@ applies the rescale slope and intercept.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from inference_core.errors import UserError
+from inference_core.image.dicom_files import Slice, find_series, kernel, quiet_pydicom
 from inference_core.image.volume import Volume, as_hounsfield_array, check_orthogonal
 
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 POSITION_TOLERANCE = 0.05  # mm, between a slice and where even spacing would put it
-HEADER_TAGS = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "SeriesDescription",
-    "Modality",
-    "ImageType",
-    "ConvolutionKernel",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "RescaleType",
-    "PixelPaddingValue",
-    "PixelRepresentation",
-    "GantryDetectorTilt",
-    "InstanceNumber",
-    "Rows",
-    "Columns",
-    "SamplesPerPixel",
-    "NumberOfFrames",
-    "BitsStored",
-    "BitsAllocated",
-    "PhotometricInterpretation",
-]
 
 
+@quiet_pydicom()
 def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
     """Read the CT series in a folder, or the slice in a file.
 
     Parameters
     ----------
     path : Path
-        A folder (searched with its subfolders) or one DICOM file.
+        A folder (searched with its subfolders), a DICOMDIR or one DICOM file.
     series_uid : str, optional
         Which series to read where the folder holds several.
 
@@ -68,9 +40,7 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
     UserError
         Naming the files at fault and the remedy; see the codes below.
     """
-    headers, header_warnings = _read_headers(path)
-    slices = _choose_series(headers, path, series_uid)
-    slices, warnings = _drop_localizers(slices)
+    slices, warnings = find_series(path, series_uid)
     _check_each(slices)
     axes = _check_alike(slices)
     slices, positions = _sort_by_position(slices, axes[:, 2])
@@ -86,89 +56,13 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
         origin=_three(first.ImagePositionPatient),
         direction=tuple(float(v) for v in axes.ravel()),
         modality="CT",
-        kernel=_kernel(first),
-        padding_value=_padding_in_hu(first),
+        kernel=kernel(first),
+        padding_value=_padding_in_hu(first, "PixelPaddingValue"),
+        padding_limit=_padding_in_hu(first, "PixelPaddingRangeLimit"),
         file_type=file_type,
-        warnings=(*header_warnings, *warnings, *spacing_warnings),
+        warnings=(*warnings, *spacing_warnings),
+        files=tuple(file for file, _ in slices),
     )
-
-
-Slice = tuple[Path, Any]  # a file and its pydicom header
-
-
-def _read_headers(path: Path) -> tuple[list[Slice], list[str]]:
-    """Headers of the DICOM images, and a warning of DICOM files that hold none."""
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    headers: list[Slice] = []
-    without_image = []
-    for file in [path] if path.is_file() else _files_below(path):
-        try:
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
-        except InvalidDicomError:
-            continue  # a file of another kind
-        except PermissionError as error:
-            raise _may_not_read(file) from error
-        except Exception as error:  # pydicom raises whatever a damaged header leads to
-            raise UserError("damaged-header", f"{file.name} is a damaged DICOM file.", "Export it again.") from error
-        if "SOPClassUID" in header and "Rows" in header:
-            headers.append((file, header))
-        else:
-            without_image.append(file.name)  # DICOMDIR, reports, presentation states; or a header cut short
-    if not headers:
-        raise UserError(
-            "no-dicom",
-            f"{path} holds no DICOM image.",
-            "Give the folder of one CT series, or a .nrrd, .mha or .nii file.",
-        )
-    if without_image:
-        names = ", ".join(without_image[:5]) + (", ..." if len(without_image) > 5 else "")
-        return headers, [f"{len(without_image)} DICOM file(s) without an image were left out: {names}."]
-    return headers, []
-
-
-def _files_below(folder: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise _may_not_read(Path(str(error.filename))) from error
-
-    return sorted(Path(where) / name for where, _, names in os.walk(folder, onerror=refuse) for name in names)
-
-
-def _may_not_read(path: Path) -> UserError:
-    return UserError("not-readable", f"{path} may not be read by you.", "Ask for the right to read it.")
-
-
-def _choose_series(headers: list[Slice], source: Path, series_uid: str | None) -> list[Slice]:
-    series: dict[str, list[Slice]] = {}
-    for file, header in headers:
-        series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
-    if series_uid is not None:
-        if series_uid not in series:
-            raise UserError(
-                "no-such-series", f"{source} holds no series {series_uid}.", f"It holds: {', '.join(series)}."
-            )
-        return series[series_uid]
-    if len(series) > 1:
-        listing = "\n".join(
-            f"  {uid}  {len(members)} files, {_kernel(members[0][1]) or members[0][1].get('Modality', '?')},"
-            f" {members[0][1].get('SeriesDescription', 'no description')}, e.g. {members[0][0].name}"
-            for uid, members in series.items()
-        )
-        raise UserError(
-            "several-series",
-            f"{source} holds {len(series)} series:\n{listing}\n",
-            "Name one with --series UID, or give a folder that holds one series.",
-        )
-    return next(iter(series.values()))
-
-
-def _drop_localizers(slices: list[Slice]) -> tuple[list[Slice], list[str]]:
-    kept = [s for s in slices if "LOCALIZER" not in (s[1].get("ImageType") or [])]
-    dropped = len(slices) - len(kept)
-    if kept and dropped:
-        return kept, [f"{dropped} localizer image(s) of the series were left out."]
-    return slices, []
 
 
 def _check_each(slices: list[Slice]) -> None:
@@ -282,8 +176,8 @@ def _slice_spacing(slices: list[Slice], positions: list[float]) -> tuple[float, 
     more = f"; and {len(uneven) - 5} more" if len(uneven) > 5 else ""
     return spacing, [
         f"Slices are missing or uneven: the usual distance is {spacing:g} mm, but {places}{more}. Each slice is"
-        f" processed on its own and is right, but the output is written with {spacing:g} mm throughout: do not measure"
-        " across slices in it."
+        f" processed on its own and is right, but a volume file is written with {spacing:g} mm throughout: do not"
+        " measure across slices in it."
     ]
 
 
@@ -314,13 +208,20 @@ def _read_pixels(slices: list[Slice]) -> tuple[np.ndarray[Any, Any], np.dtype[An
             raise UserError(
                 "unreadable-pixels",
                 f"The pixels of {file.name} cannot be read: {str(error).splitlines()[-1].strip()}",
-                "The file may be cut short or compressed in an unusual way; export it again, uncompressed.",
+                f"The file may be cut short, or its compression ({_compression(file)}) is not known here: export it"
+                " again, uncompressed (gdcmconv --raw or dcmdjpeg do that too).",
             ) from error
     file_type = np.dtype(np.int16 if all(plane.dtype == np.int16 for plane in planes) else np.float32)
     voxels = np.empty((len(planes), *planes[0].shape), file_type)
     for target, plane in zip(voxels, planes, strict=True):
         target[...] = plane
     return voxels, file_type
+
+
+def _compression(file: Path) -> str:
+    import pydicom
+
+    return str(pydicom.filereader.read_file_meta_info(file).get("TransferSyntaxUID", pydicom.uid.UID("")).name)
 
 
 def _check_length(file: Path, header: Any) -> None:
@@ -334,21 +235,14 @@ def _check_length(file: Path, header: Any) -> None:
         raise UserError("unreadable-pixels", f"{file.name} holds fewer pixels than it says.", "Export it again.")
 
 
-def _padding_in_hu(header: Any) -> float | None:
-    value = header.get("PixelPaddingValue")
+def _padding_in_hu(header: Any, tag: str) -> float | None:
+    value = header.get(tag)
     if value is None:
         return None
     stored = int(value)
     if int(header.get("PixelRepresentation", 0)) == 1 and stored > 32767:
         stored -= 65536  # written as unsigned by some scanners
     return stored * float(header.RescaleSlope) + float(header.RescaleIntercept)
-
-
-def _kernel(header: Any) -> str | None:
-    kernel = header.get("ConvolutionKernel")
-    if kernel is None or kernel == "":
-        return None
-    return str(kernel) if isinstance(kernel, str) else str(kernel[0])
 
 
 def _three(values: Any) -> tuple[float, float, float]:

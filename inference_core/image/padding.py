@@ -12,7 +12,9 @@ SMALLEST = 64  # pixels
 DISTINCT = -1100.0  # HU; a value below it that fills a solid region is no measurement anywhere in the slice
 
 
-def padding_mask(image: NDArray[Any], declared: float | None = None) -> NDArray[np.bool_]:
+def padding_mask(
+    image: NDArray[Any], declared: float | None = None, limit: float | None = None
+) -> NDArray[np.bool_]:
     """Padding of one slice.
 
     Parameters
@@ -22,6 +24,8 @@ def padding_mask(image: NDArray[Any], declared: float | None = None) -> NDArray[
     declared : float, optional
         DICOM PixelPaddingValue in HU. Every solid region of it is padding. Without it, padding is a solid region of
         one value that is connected to a corner of the slice.
+    limit : float, optional
+        DICOM PixelPaddingRangeLimit in HU: all values from ``declared`` to it count as declared.
 
     Returns
     -------
@@ -29,8 +33,9 @@ def padding_mask(image: NDArray[Any], declared: float | None = None) -> NDArray[
     """
     mask = np.zeros(image.shape, bool)
     if declared is not None:
-        same = image == declared
-        mask |= _whole(_grow(_solid(same), same), same, declared)
+        low, high = sorted((declared, declared if limit is None else limit))
+        same = (image >= low) & (image <= high)
+        mask |= _whole(_grow(_solid(same), same), same, high)
     for row in (0, -1):
         for column in (0, -1):
             if not mask[row, column] and (image[row, column] == _corner(image, row, column)).all():

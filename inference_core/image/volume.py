@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,14 @@ class Volume:
         DICOM Modality and ConvolutionKernel, where known.
     padding_value : float or None
         DICOM PixelPaddingValue in HU, where given.
+    padding_limit : float or None
+        DICOM PixelPaddingRangeLimit in HU, where given: all values from ``padding_value`` to it are padding.
     file_type : numpy dtype
         Voxel type of the file it came from; the writer restores it.
     warnings : tuple of str
         What the reader did that the user should know.
+    files : tuple of Path
+        The DICOM files it was read from, one a slice; empty for other volumes.
     """
 
     voxels: NDArray[Any]
@@ -44,6 +49,8 @@ class Volume:
     padding_value: float | None = None
     file_type: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.int16))
     warnings: tuple[str, ...] = ()
+    padding_limit: float | None = None
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 3 or self.voxels.dtype not in (np.int16, np.float32):

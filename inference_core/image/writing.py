@@ -26,7 +26,7 @@ def check_writable(path: Path) -> None:
         raise UserError(
             "output-format",
             f"{path} is not a volume file.",
-            f"Give a name that ends in {', '.join(VOLUME_SUFFIXES)} (a DICOM folder cannot be written yet).",
+            f"Give a name that ends in {', '.join(VOLUME_SUFFIXES)}.",
         )
     check_folder(path)
     foreign = [file for file in data_files(path) if file.exists() and not path.exists()]

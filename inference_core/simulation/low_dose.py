@@ -145,7 +145,7 @@ def simulate_dose(
     check_options(dose, seed, form, photons, ct_number_shift)
     check_ct(volume)
     grid = _grid(volume)
-    paddings = [padding_mask(image, volume.padding_value) for image in volume.voxels]
+    paddings = [padding_mask(image, volume.padding_value, volume.padding_limit) for image in volume.voxels]
     power, warnings = _noise_power(volume, paddings)
     kernel = power or default_power()
     slices = list(zip(volume.voxels, paddings, strict=True))
