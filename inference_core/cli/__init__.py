@@ -15,6 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     from jsonargparse import auto_cli
 
     from inference_core.cli.arguments import spell_for_jsonargparse
+    from inference_core.cli.bundle import bundle
     from inference_core.cli.demo import demo
     from inference_core.cli.denoise import denoise
     from inference_core.cli.evaluate import COMMANDS as EVALUATE
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
         "simulate-dose": simulate_dose,
         "models": models,
         "demo": demo,
+        "bundle": bundle,
         "evaluate": EVALUATE,
         "reproduce": REPRODUCE,
         "train": _train_help,

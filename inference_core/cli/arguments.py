@@ -7,7 +7,7 @@ from collections.abc import Iterable
 LISTS = {"evaluate": ("--model", "--phantom"), "reproduce": ("--train", "--methods")}
 """By command, options that take one value or more besides ``--roi``."""
 
-FLAGS = ("--filters", "--bm3d")
+FLAGS = ("--filters", "--bm3d", "--torch")
 """Options that alone mean yes."""
 
 

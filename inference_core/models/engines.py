@@ -7,7 +7,6 @@ with or without torch: it starts in a tenth of torch's time.
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from inference_core.errors import UserError
 from inference_core.models.card import Card
+from inference_core.models.quiet_onnxruntime import quiet_onnxruntime
 
 FloatArray = NDArray[np.float32]
 
@@ -70,10 +70,7 @@ def open_engine(card: Card, name: str = "auto", device: str = "auto") -> Engine:
 
 def _open_onnxruntime(card: Card) -> Engine:
     _need("onnxruntime", "pip install onnxruntime")
-    # Some builds report their use to their maker; nothing may leave a hospital's machine. Read at import.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
+    onnxruntime = quiet_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # slices run in parallel instead
     options.inter_op_num_threads = 1

@@ -18,6 +18,7 @@ import numpy as np
 from inference_core.errors import UserError, told_plainly
 from inference_core.image.writing import write_aside
 from inference_core.models.card import sha256_of
+from inference_core.models.quiet_onnxruntime import quiet_onnxruntime
 
 ROUNDING = 1e-5
 """Largest difference of two engines in network units, where units are large: that of float32 through many layers."""
@@ -60,7 +61,6 @@ def publish_with(weights: Path, text: dict[str, Any], card: Path) -> None:
 
 def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> float:
     """Export a network with free height and width; return its largest difference from torch in network units."""
-    import onnxruntime
     import torch
     from safetensors.torch import load_file
 
@@ -85,7 +85,7 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> f
         verbose=False,
     )
     _strip_metadata(onnx)
-    session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
+    session = quiet_onnxruntime().InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         other_size = example[:, :, :52, :60]
         expected = network(other_size).numpy()

@@ -1,0 +1,1 @@
+"""Offline bundles: the Python packages that the Slicer module needs, as files for a computer without a network."""
