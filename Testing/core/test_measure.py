@@ -14,6 +14,7 @@ from jsonargparse import auto_cli
 from inference_core.cli.arguments import spell_for_jsonargparse
 from inference_core.cli.measure import measure
 from inference_core.errors import UserError
+from inference_core.image.reading import read_volume
 from inference_core.image.volume import Volume
 from inference_core.image.writing import write_volume
 from inference_core.measurement.roi import Box, Circle, Sphere, voxels_inside
@@ -152,9 +153,9 @@ def test_ten_rois_in_a_large_volume_take_well_under_a_second():
     volume = Volume(np.zeros((300, 512, 512), np.int16), (0.7, 0.7, 1.0), direction=tuple(rotation(3).ravel()))
     middle = (volume.index_to_lps @ [256, 256, 150, 1])[:3]
     rois = [Box(str(i), middle + i, np.array([30.0, 30.0, 30.0]), rotation(i)) for i in range(10)]
-    start = time.perf_counter()
+    start = time.process_time()  # not of the clock on the wall: the machine may have other work
     rows = compare(volume, volume, rois)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert all(row.volume_mm3 == pytest.approx(27000, rel=0.01) for row in rows)
 
 
@@ -276,6 +277,35 @@ def test_the_command_refuses_what_it_cannot_use_and_prints_no_table(files, capsy
     assert caught.value.code == code
     assert caught.value.remedy
     assert capsys.readouterr().out == ""
+
+
+def test_the_command_finds_an_erased_bone_and_writes_its_scores(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    truth = np.zeros((4, 80, 90), np.float32)
+    truth[2, 40:45, 50:55] = 900
+    noisy = Volume(np.rint(truth + rng.normal(0, 60, truth.shape)).astype(np.int16), (0.2, 0.2, 0.6), (-9.0, 4.0, 7.0))
+    names = {name: tmp_path / f"{name}.nrrd" for name in ("noisy", "kept", "erased", "scores")}
+    write_volume(noisy, names["noisy"])
+    write_volume(noisy.with_voxels(truth.astype(np.int16)), names["kept"])
+    write_volume(noisy.with_voxels(np.zeros(truth.shape, np.int16)), names["erased"])
+    for name, found in (("kept", "0 regions"), ("erased", "1 regions")):
+        measure(names["noisy"], compare=names[name], structure=names["scores"])
+        assert found in capsys.readouterr().out
+    scores = read_volume(names["scores"])
+    assert scores.same_grid_as(noisy)
+    assert scores.voxels.dtype == np.float32
+    k, j, i = np.unravel_index(np.argmax(np.abs(scores.voxels)), truth.shape)
+    assert truth[k, j, i] == 900
+    for wrong, code in (
+        ({"compare": None}, "nothing-to-compare"),
+        ({"structure": names["erased"]}, "same-file"),
+        ({"structure": names["noisy"]}, "same-file"),
+        ({"structure": tmp_path / "scores.txt"}, "output-format"),
+        ({"csv": tmp_path / "table.csv"}, "no-roi"),
+    ):
+        with pytest.raises(UserError) as caught:
+            measure(**{"volume": names["noisy"], "compare": names["erased"], "structure": names["scores"], **wrong})
+        assert caught.value.code == code
 
 
 def test_rows_go_into_a_json_report():

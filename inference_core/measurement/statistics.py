@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from inference_core.errors import UserError
 from inference_core.image.volume import Volume
 from inference_core.image.writing import check_folder, write_aside
+from inference_core.measurement.intervals import mean_shift
 from inference_core.measurement.roi import Roi, voxels_inside, why_empty
 
 
@@ -48,7 +49,13 @@ class RoiStatistics:
 
 @dataclass(frozen=True)
 class RoiChange:
-    """One ROI in two volumes on the same grid; the change is after minus before. Else as :class:`RoiStatistics`."""
+    """One ROI in two volumes on the same grid; the change is after minus before. Else as :class:`RoiStatistics`.
+
+    Attributes
+    ----------
+    mean_change_low, mean_change_high : float or None
+        95 % interval of the mean's change (:mod:`inference_core.measurement.intervals`); None in a small ROI.
+    """
 
     name: str
     n: int
@@ -56,6 +63,8 @@ class RoiChange:
     mean_before: float | None
     mean_after: float | None
     mean_change: float | None
+    mean_change_low: float | None
+    mean_change_high: float | None
     std_before: float | None
     std_after: float | None
     std_change: float | None
@@ -82,6 +91,10 @@ def compare(before: Volume, after: Volume, rois: Sequence[Roi]) -> list[RoiChang
         block, inside = voxels_inside(before, roi)
         old = _measure(before, roi, before.voxels[block][inside])
         new = _measure(after, roi, after.voxels[block][inside])
+        low = high = None
+        if old.mean is not None and new.mean is not None:
+            change = mean_shift(np.subtract(after.voxels[block], before.voxels[block], dtype=np.float32), inside)
+            low, high = change.low, change.high
         rows.append(
             RoiChange(
                 name=old.name,
@@ -90,6 +103,8 @@ def compare(before: Volume, after: Volume, rois: Sequence[Roi]) -> list[RoiChang
                 mean_before=old.mean,
                 mean_after=new.mean,
                 mean_change=_change(old.mean, new.mean),
+                mean_change_low=low,
+                mean_change_high=high,
                 std_before=old.std,
                 std_after=new.std,
                 std_change=_change(old.std, new.std),
