@@ -13,7 +13,9 @@ try:
 except ModuleNotFoundError:  # opened from a source checkout, where the package lies beside the module's folder
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from LowDoseDenoiseLib.layout import registerLayout
 from LowDoseDenoiseLib.logic import LowDoseDenoiseLogic  # noqa: F401 - Slicer finds it here by its name
+from LowDoseDenoiseLib.marks import watchViews
 from LowDoseDenoiseLib.parameters import LowDoseDenoiseParameterNode  # noqa: F401
 from LowDoseDenoiseLib.sample import registerTemporalBone
 from LowDoseDenoiseLib.selftest import LowDoseDenoiseTest  # noqa: F401 - Slicer finds it here by its name
@@ -43,8 +45,15 @@ Part of Faithful Imaging. Sample data: module Sample Data, category Faithful Ima
 
         # Additional initialization step after application startup is complete
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", prepareViews)
 
 
 def registerSampleData() -> None:
     """Add data sets to Sample Data module."""
-    registerTemporalBone(Path(__file__).parent / "Resources" / "Icons" / "LowDoseDenoise.png")
+    registerTemporalBone(Path(__file__).parent / "Resources" / "Icons" / "TemporalBone.png")
+
+
+def prepareViews() -> None:
+    """Mark denoised volumes in all slice views, and know the layout of scenes saved while comparing."""
+    registerLayout()
+    watchViews()

@@ -56,16 +56,21 @@ def copyPlace(source, target) -> None:
 
     Call it before the voxels are set: with the window and level fixed, Slicer need not search them for a good one.
     """
+    copyGeometry(source, target)
+    target.SetVoxelValueQuantity(source.GetVoxelValueQuantity())
+    target.SetVoxelValueUnits(source.GetVoxelValueUnits())
+    _copyDisplay(source, target)
+    _copyHierarchyPlace(source, target)
+
+
+def copyGeometry(source, target) -> None:
+    """Give a volume another one's geometry (to the bit) and parent transform."""
     directions = vtk.vtkMatrix4x4()
     source.GetIJKToRASDirectionMatrix(directions)
     target.SetIJKToRASDirectionMatrix(directions)
     target.SetSpacing(source.GetSpacing())
     target.SetOrigin(source.GetOrigin())
     target.SetAndObserveTransformNodeID(source.GetTransformNodeID())
-    target.SetVoxelValueQuantity(source.GetVoxelValueQuantity())
-    target.SetVoxelValueUnits(source.GetVoxelValueUnits())
-    _copyDisplay(source, target)
-    _copyHierarchyPlace(source, target)
 
 
 def _copyDisplay(source, target) -> None:

@@ -2,6 +2,7 @@
 
     logic = slicer.util.getModuleLogic("LowDoseDenoise")
     denoised = logic.denoise(slicer.util.getNode("CT"))
+    denoised4D = logic.denoiseSequence(slicer.util.getNode("CT over time"))
 """
 
 import shutil
@@ -24,7 +25,9 @@ from .belonging import checkOutput
 from .geometry import indexToLps
 from .install import checkPackages
 from .parameters import LowDoseDenoiseParameterNode
+from .preview import PREVIEW_REFERENCE, Preview, PreviewRun
 from .run import REPORT_ATTRIBUTE, DenoiseRun
+from .sequence import denoiseSequence
 
 
 class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
@@ -34,11 +37,14 @@ class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
     ----------
     run : DenoiseRun or None
         The last run; whoever starts one calls ``run.poll()`` until it no longer runs.
+    previewRun : PreviewRun or None
+        The last preview's, likewise.
     """
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self.run: DenoiseRun | None = None
+        self.previewRun: PreviewRun | None = None
 
     def getParameterNode(self) -> LowDoseDenoiseParameterNode:
         """The module's parameters in this scene."""
@@ -88,11 +94,7 @@ class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
             raise UserError("busy", _("A volume is being denoised."), _("Wait for it, or cancel it."))
         checkVolumes(inputVolume, outputVolume)
         checkPackages(engine, device)
-        modality, kernel = dicomValues(inputVolume)
-        job = {
-            "job": "denoise", "model": model or None, "strength": strength, "engine": engine, "device": device,
-            "modality": modality, "kernel": kernel,
-        }  # fmt: skip
+        job = {**_job(inputVolume, model, engine, device), "strength": strength}
         self.run = DenoiseRun(inputVolume, outputVolume, job, pythonExecutable(), inputWarnings(inputVolume))
         return self.run
 
@@ -118,10 +120,73 @@ class LowDoseDenoiseLogic(ScriptedLoadableModuleLogic):
             raise Cancelled
         return run.outputVolume
 
+    def startPreview(self, inputVolume, slices: slice, model=None, engine="auto", device="auto") -> PreviewRun:
+        """Begin to denoise some slices, as a run would; a preview that is being made is given up.
+
+        Parameters
+        ----------
+        inputVolume : vtkMRMLScalarVolumeNode
+        slices : slice
+            Which ones (:func:`LowDoseDenoiseLib.preview.slicesInView`).
+        model : str, optional
+            Id; default: the one that fits the noise in these slices.
+        engine, device : str
+            As for :meth:`start`.
+
+        Raises
+        ------
+        UserError
+            As :meth:`start` does.
+        """
+        checkVolumes(inputVolume, None)
+        checkPackages(engine, device)
+        if self.previewRun and self.previewRun.running:
+            self.previewRun.cancel()
+        self.previewRun = PreviewRun(inputVolume, slices, _job(inputVolume, model, engine, device), pythonExecutable())
+        return self.previewRun
+
+    def preview(self, inputVolume, slices: slice, strength=1.0, **options) -> Preview:
+        """Denoise some slices and wait; further arguments as for :meth:`startPreview`.
+
+        Returns
+        -------
+        Preview
+            Its ``volume`` is in the scene, its ``blend(strength)`` shows it at another strength.
+
+        Raises
+        ------
+        UserError
+        Cancelled
+        """
+        run = self.startPreview(inputVolume, slices, **options)
+        while run.running:
+            run.poll()
+        if run.error:
+            raise run.error
+        if run.report is None:
+            raise Cancelled
+        preview = Preview(run, inputVolume)
+        preview.blend(strength)
+        return preview
+
+    def denoiseSequence(self, sequence, frameDone=None, **options):
+        """Denoise a CT over time; see :func:`LowDoseDenoiseLib.sequence.denoiseSequence`."""
+        return denoiseSequence(self, sequence, frameDone, **options)
+
     def stop(self) -> None:
         """End what runs, at once, and leave nothing of it."""
-        if self.run and self.run.running:
-            self.run.stop()
+        for run in (self.run, self.previewRun):
+            if run and run.running:
+                run.stop()
+
+
+def _job(inputVolume, model: str | None, engine: str, device: str) -> dict:
+    """The part of a job that every run on a volume shares."""
+    modality, kernel = dicomValues(inputVolume)
+    return {
+        "job": "denoise", "model": model or None, "engine": engine, "device": device, "modality": modality,
+        "kernel": kernel,
+    }  # fmt: skip
 
 
 def checkVolumes(inputVolume, outputVolume) -> None:
@@ -171,7 +236,7 @@ def inputWarnings(volume) -> list[str]:
     """What the user should know of a volume before it is denoised."""
     name = volume.GetName()
     warnings = []
-    if volume.GetAttribute(REPORT_ATTRIBUTE):
+    if volume.GetAttribute(REPORT_ATTRIBUTE) or volume.GetNodeReferenceID(PREVIEW_REFERENCE):
         warnings.append(_("{name} is itself a denoised volume; denoise the original instead.").format(name=name))
     sequences = getattr(slicer.modules, "sequences", None)
     if sequences and sequences.logic().GetFirstBrowserNodeForProxyNode(volume):

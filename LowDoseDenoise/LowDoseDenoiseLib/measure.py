@@ -1,8 +1,4 @@
-"""Mean and standard deviation in Markups ROIs, before and after.
-
-A voxel belongs to a ROI when its centre, in world coordinates, lies in it: both the volume's and the ROI's parent
-transforms count, as long as they are linear.
-"""
+"""Mean and standard deviation in regions, before and after, and whether a mean moved."""
 
 import csv
 import io
@@ -15,19 +11,29 @@ import vtk
 from slicer.i18n import tr as _
 
 from inference_core.errors import UserError
-from inference_core.image.volume import Volume
-from inference_core.measurement.roi import Box, Sphere, voxels_inside
+from inference_core.measurement.intervals import mean_shift
 
 from .background import inBackground
 from .belonging import madeFrom
-from .geometry import indexToWorld, nodeToWorld
+from .geometry import indexToWorld
+from .regions import Region, isPlaced, regionsOf, regionTime, visibleRegionNodes
 
 PLACED_HERE = "FaithfulImaging.roi"
+KEPT, MOVED, PERHAPS = "kept", "moved", "perhaps"
 
 
 @dataclass(frozen=True)
 class RoiRow:
-    """One ROI; HU. None where there is no voxel in it, or no denoised volume."""
+    """One region; HU. None where there is no voxel in it, or no denoised volume.
+
+    Attributes
+    ----------
+    volume : float
+        mm3.
+    interval : float or None
+        The 95 % interval of the mean's change is the change plus and minus this
+        (:mod:`inference_core.measurement.intervals`); None where it is too small for one.
+    """
 
     name: str
     voxels: int
@@ -35,38 +41,58 @@ class RoiRow:
     stdBefore: float | None = None
     meanAfter: float | None = None
     stdAfter: float | None = None
+    volume: float = 0.0
+    interval: float | None = None
+
+    @property
+    def change(self) -> float | None:
+        """Of the mean; None also where a voxel is no number."""
+        if self.meanBefore is None or self.meanAfter is None:
+            return None
+        change = self.meanAfter - self.meanBefore
+        return change if np.isfinite(change) else None
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A ROI for a background thread, with the volume's voxels placed along the ROI's own axes.
+def alarmOf(row: RoiRow, limit: float) -> str:
+    """Whether the mean of a region moved by more than a limit.
 
-    Attributes
+    Parameters
     ----------
-    name : str
-    indexToHalves : (4, 4) array
-        From a voxel index (column, row, slice, 1) to where it lies from the ROI's centre, in half sides of the ROI.
-    ellipsoid : bool
-    """
+    row : RoiRow
+    limit : float
+        HU.
 
-    name: str
-    indexToHalves: np.ndarray
-    ellipsoid: bool
+    Returns
+    -------
+    str
+        ``"kept"``; ``"moved"``; ``"perhaps"``: it moved by more, but the noise alone may have done that, as far as its
+        95 % interval reaches.
+    """
+    if row.change is None or abs(row.change) <= limit:
+        return KEPT
+    return PERHAPS if row.interval is None or abs(row.change) - row.interval <= limit else MOVED
 
 
 def roisToMeasure(parameters) -> list:
-    """The chosen ROI, or every visible one that is completely placed."""
-    rois = [parameters.roi] if parameters.roi else slicer.util.getNodesByClass("vtkMRMLMarkupsROINode")
-    return [roi for roi in rois if min(roi.GetSize()) > 0 and (parameters.roi or roi.GetDisplayVisibility())]
+    """The chosen node with regions, or every visible one."""
+    if parameters.roi:
+        return [parameters.roi] if isPlaced(parameters.roi) else []
+    return visibleRegionNodes()
 
 
-def sortOut(rois: list) -> tuple[list, list[str]]:
-    """The ROIs that can be measured, and what is wrong with the others."""
+def sortOut(nodes: list, inputVolume, shape: str) -> tuple[list[Region], list[str]]:
+    """The regions of these nodes that can be measured, and what is wrong with the others.
+
+    Raises
+    ------
+    UserError
+        ``nonlinear-transform``, where the volume is under one.
+    """
+    place = indexToWorld(inputVolume)
     good, problems = [], []
-    for roi in rois:
+    for node in nodes:
         try:
-            _worldToHalves(roi)
-            good.append(roi)
+            good += regionsOf(node, place, shape)
         except UserError as error:
             problems.append(str(error))
     return good, problems
@@ -74,69 +100,131 @@ def sortOut(rois: list) -> tuple[list, list[str]]:
 
 def roiToPlace():
     """A ROI without a place: one from here that is still waiting for it, or a new one."""
-    for roi in slicer.util.getNodesByClass("vtkMRMLMarkupsROINode"):
-        waiting = roi.GetNumberOfDefinedControlPoints() == 0 and max(roi.GetSize()) == 0
-        if waiting and roi.GetAttribute(PLACED_HERE):
-            return roi
-    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", slicer.mrmlScene.GenerateUniqueName("ROI"))
-    roi.SetAttribute(PLACED_HERE, "1")
-    roi.CreateDefaultDisplayNodes()
-    return roi
+    return markupToPlace("vtkMRMLMarkupsROINode", "ROI")
+
+
+def markupToPlace(kind: str, name: str):
+    """As :func:`roiToPlace`, for another class of Markups nodes.
+
+    Parameters
+    ----------
+    kind : str
+        Class of the node.
+    name : str
+        What to call a new one.
+    """
+    for markup in slicer.util.getNodesByClass(kind):
+        sized = kind == "vtkMRMLMarkupsROINode" and max(markup.GetSize()) > 0
+        waiting = markup.GetNumberOfDefinedControlPoints() == 0 and not sized
+        if waiting and markup.GetAttribute(PLACED_HERE):
+            return markup
+    markup = slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
+    markup.SetAttribute(PLACED_HERE, "1")
+    markup.CreateDefaultDisplayNodes()
+    return markup
 
 
 def stateOf(parameters) -> tuple:
     """Everything that the statistics depend on; equal as long as they need not be measured again."""
-    volumes = (parameters.inputVolume, parameters.outputVolume)
-    nodes = [*(volume for volume in volumes if volume), *roisToMeasure(parameters)]
+    nodes = roisToMeasure(parameters)
     return (
         parameters.roiShape,
-        tuple((node.GetID(), node.GetName(), node.GetMTime(), _transformTime(node)) for node in nodes),
-        tuple(volume.GetImageData().GetMTime() for volume in volumes if volume and volume.GetImageData()),
+        parameters.ctNumberLimit,
+        tuple((node.GetID(), node.GetName(), regionTime(node)) for node in nodes),
+        _volumesState(parameters.inputVolume, parameters.outputVolume),
     )
 
 
-def measure(inputVolume, outputVolume, rois: list, shape: str) -> Future:
-    """Begin to measure; the future's result is a list of :class:`RoiRow`, in the order of ``rois``.
+def voxelsToCompare(inputVolume, outputVolume) -> tuple[np.ndarray, np.ndarray | None]:
+    """The voxels before and after; after is None where the output was not made from the input, or lies elsewhere."""
+    before = slicer.util.arrayFromVolume(inputVolume)
+    if madeFrom(outputVolume, inputVolume) and outputVolume.GetImageData():
+        voxels = slicer.util.arrayFromVolume(outputVolume)
+        places = indexToWorld(outputVolume), indexToWorld(inputVolume)
+        if voxels.shape == before.shape and np.allclose(*places, atol=1e-6):
+            return before, voxels
+    return before, None
+
+
+def measure(inputVolume, outputVolume, nodes: list, shape: str) -> Future:
+    """Begin to measure; the future's result is a list of :class:`RoiRow`, in the order of ``nodes``.
 
     Parameters
     ----------
     inputVolume, outputVolume : vtkMRMLScalarVolumeNode
         Where the output is None, or not made from the input, or lies on another grid, only the input is measured.
-    rois : list of vtkMRMLMarkupsROINode
+    nodes : list
+        Markups ROIs, closed curves, segmentations.
     shape : str
-        ``"box"`` or ``"ellipsoid"``.
+        What of a Markups ROI counts: ``"box"`` or ``"ellipsoid"``.
 
     Raises
     ------
     UserError
-        ``nonlinear-transform`` or ``inside-out``.
+        As :func:`.regions.regionsOf`.
     """
     place = indexToWorld(inputVolume)
-    before = slicer.util.arrayFromVolume(inputVolume)
-    after = None
-    if madeFrom(outputVolume, inputVolume) and outputVolume.GetImageData():
-        voxels = slicer.util.arrayFromVolume(outputVolume)
-        if voxels.shape == before.shape and np.allclose(indexToWorld(outputVolume), place, atol=1e-6):
-            after = voxels
-    shapes = [Shape(roi.GetName(), _worldToHalves(roi) @ place, shape == "ellipsoid") for roi in rois]
-    return inBackground(lambda: [_row(one, before, after) for one in shapes])
+    return measureRegions(
+        inputVolume, outputVolume, [region for node in nodes for region in regionsOf(node, place, shape)]
+    )
 
 
-def fillTable(table, rows: list[RoiRow]) -> None:
-    """Put rows into a table node; the columns after and change only where something is in them."""
+def measureRegions(inputVolume, outputVolume, regions: list[Region], known: dict | None = None) -> Future:
+    """As :func:`measure`, for regions that were found before.
+
+    Parameters
+    ----------
+    inputVolume, outputVolume, regions
+    known : dict, optional
+        Keeps the rows of these regions, so that of many regions only those are measured again that have changed.
+    """
+    before, after = voxelsToCompare(inputVolume, outputVolume)
+    voxel = abs(float(np.linalg.det(indexToWorld(inputVolume)[:3, :3])))
+    volumes = _volumesState(inputVolume, outputVolume)
+    keep = {} if known is None else known
+
+    def work() -> list[RoiRow]:
+        keys = [(region.name, region.state, volumes) for region in regions]
+        rows = [keep.get(key) or _row(one, before, after, voxel) for key, one in zip(keys, regions, strict=True)]
+        keep.clear()
+        keep.update(zip(keys, rows, strict=True))
+        return rows
+
+    return inBackground(work)
+
+
+def fillTable(table, rows: list[RoiRow], limit: float = 5.0) -> None:
+    """Put rows into a table node; the columns after and change only where something is in them.
+
+    Parameters
+    ----------
+    table : vtkMRMLTableNode
+    rows : list of RoiRow
+    limit : float
+        By how many HU a mean may move before the table says so.
+    """
     wasModified = table.StartModify()
     table.RemoveAllColumns()
     _addColumn(table, vtk.vtkStringArray(), _("ROI"), [row.name for row in rows])
     _addColumn(table, vtk.vtkIntArray(), _("n"), [row.voxels for row in rows])
+    volume = _("Volume (mm3)")
+    _addColumn(table, vtk.vtkDoubleArray(), volume, np.round([row.volume for row in rows], 2).tolist())
+    table.SetColumnUnitLabel(volume, "mm3")
     means = _changes([row.meanBefore for row in rows], [row.meanAfter for row in rows])
     stds = _changes([row.stdBefore for row in rows], [row.stdAfter for row in rows])
+    intervals = np.array([np.nan if row.interval is None else row.interval for row in rows], dtype=float)
     delta = "\N{GREEK CAPITAL LETTER DELTA}"
     meanNames = (_("Mean before (HU)"), _("Mean after (HU)"), _("{delta} mean (HU)").format(delta=delta))
     stdNames = (_("Std before (HU)"), _("Std after (HU)"), _("{delta} std (HU)").format(delta=delta))
-    for name, values in zip(meanNames + stdNames, means + stds, strict=True):
+    names = (*meanNames, _("95 % \N{PLUS-MINUS SIGN} (HU)"), *stdNames)
+    for name, values in zip(names, (*means, intervals, *stds), strict=True):
         if name in (meanNames[0], stdNames[0]) or not np.isnan(values).all():
             _addColumn(table, vtk.vtkDoubleArray(), name, np.round(values, 2).tolist())
             table.SetColumnUnitLabel(name, "HU")
+    if any(row.change is not None for row in rows):
+        texts = {KEPT: _("kept"), MOVED: _("MOVED"), PERHAPS: _("moved? (noise)")}
+        checks = ["" if row.change is None else texts[alarmOf(row, limit)] for row in rows]
+        _addColumn(table, vtk.vtkStringArray(), _("CT number"), checks)
     table.SetLocked(True)
     table.EndModify(wasModified)
 
@@ -163,37 +251,19 @@ def _cellText(column, row: int) -> str:
     return "" if np.isnan(value) else f"{value + 0.0:.2f}"  # no negative zero
 
 
-def _worldToHalves(roi) -> np.ndarray:
-    if roi.GetInsideOut():
-        raise UserError(
-            "inside-out",
-            _("{name} is inside out: it means all that lies outside of it.").format(name=roi.GetName()),
-            _("Untick 'Inside out' in the Markups module."),
-        )
-    nodeToWorld(roi)  # refuses what is not linear
-    objectToWorld = slicer.util.arrayFromVTKMatrix(roi.GetObjectToWorldMatrix())
-    toHalves = np.diag([*(2 / np.array(roi.GetSize())), 1.0])
-    return toHalves @ np.linalg.inv(objectToWorld)
-
-
-def _row(shape: Shape, before: np.ndarray, after: np.ndarray | None) -> RoiRow:
-    axes = shape.indexToHalves[:3, :3]
-    lengths = np.linalg.norm(axes, axis=0)
-    grid = Volume(
-        voxels=np.broadcast_to(np.int16(0), before.shape),  # only its size counts
-        spacing=tuple(lengths),
-        origin=tuple(shape.indexToHalves[:3, 3]),
-        direction=tuple((axes / lengths).ravel()),
-    )
-    centre = np.zeros(3)
-    inside = Sphere("", centre, 1.0) if shape.ellipsoid else Box("", centre, np.full(3, 2.0), np.eye(3))
-    block, mask = voxels_inside(grid, inside)
+def _row(region: Region, before: np.ndarray, after: np.ndarray | None, voxel: float) -> RoiRow:
+    block, inside = region.find(before.shape)
+    count = int(inside.sum())
     numbers: list[float] = []
     for volume in (before, after):
-        if volume is not None and mask.any():
-            values = volume[block][mask]
+        if volume is not None and count:
+            values = volume[block][inside]
             numbers += [float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))]
-    return RoiRow(shape.name, int(mask.sum()), *numbers)
+    interval = None
+    if after is not None and count:
+        shift = mean_shift(np.subtract(after[block], before[block], dtype=np.float32), inside)
+        interval = None if shift.high is None else shift.high - shift.shift
+    return RoiRow(region.name, count, *numbers, volume=count * voxel, interval=interval)
 
 
 def _changes(before: list[float | None], after: list[float | None]) -> list[np.ndarray]:
@@ -208,6 +278,15 @@ def _addColumn(table, array, name: str, values: list) -> None:
     for value in values:
         array.InsertNextValue(value)
     table.AddColumn(array)
+
+
+def _volumesState(inputVolume, outputVolume) -> tuple:
+    volumes = [volume for volume in (inputVolume, outputVolume) if volume]
+    images = [volume.GetImageData() for volume in volumes]
+    return (
+        tuple((volume.GetID(), volume.GetName(), volume.GetMTime(), _transformTime(volume)) for volume in volumes),
+        tuple(image.GetMTime() for image in images if image),
+    )
 
 
 def _transformTime(node) -> int:

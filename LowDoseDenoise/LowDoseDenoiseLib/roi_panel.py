@@ -10,9 +10,27 @@ from slicer.i18n import tr as _
 
 from inference_core.errors import UserError
 
+from .analysis_panel import AnalysisPanel, letPlace
 from .background import giveTurn
-from .measure import fillTable, measure, roisToMeasure, roiToPlace, sortOut, stateOf, tableCells, tableText
+from .measure import (
+    MOVED,
+    alarmOf,
+    fillTable,
+    markupToPlace,
+    measureRegions,
+    roisToMeasure,
+    roiToPlace,
+    sortOut,
+    stateOf,
+    tableCells,
+    tableText,
+)
 from .parameters import LowDoseDenoiseParameterNode
+from .safety_panel import SafetyPanel
+
+ALARM = "#c62828"
+LEFT_OUT = (_("Volume (mm3)"), _("{delta} std (HU)").format(delta="\N{GREEK CAPITAL LETTER DELTA}"), _("CT number"))
+"""Columns of the table node that the panel has no room for."""
 
 
 class RoiPanel:
@@ -24,8 +42,14 @@ class RoiPanel:
         self._measured: tuple | None = None
         self._measurement: Future | None = None
         self._problems: list[str] = []
+        self._regions: list = []
+        self._known: dict = {}
+        self._alarmed: list[int] = []
+        self.analysis = AnalysisPanel(ui)
+        self.safety = SafetyPanel(ui)
         ui.placeButton.icon = qt.QIcon(":/Icons/MarkupsROIMouseModePlace.png")
         ui.placeButton.connect("clicked(bool)", self.onPlace)
+        ui.placeCurveButton.connect("clicked(bool)", self.onPlaceCurve)
         ui.copyButton.connect("clicked(bool)", self.onCopy)
         ui.saveButton.connect("clicked(bool)", self.onSave)
 
@@ -34,10 +58,16 @@ class RoiPanel:
         self._parameterNode = parameterNode
         self._measured = None
         self._measurement = None
+        self._known = {}
+        self._alarmed = []
+        self.analysis.setParameterNode(parameterNode)
+        self.safety.setParameterNode(parameterNode)
         self._showTable()
 
     def poll(self) -> None:
         """Measure again where a volume, a ROI or a choice has changed; takes some milliseconds."""
+        self.analysis.poll()
+        self.safety.poll()
         if self._measurement:
             giveTurn()
             if self._measurement.done():
@@ -51,8 +81,11 @@ class RoiPanel:
 
     def onPlace(self) -> None:
         """Let the user draw a ROI."""
-        slicer.modules.markups.logic().SetActiveList(roiToPlace())
-        slicer.app.applicationLogic().GetInteractionNode().SwitchToSinglePlaceMode()
+        letPlace(roiToPlace())
+
+    def onPlaceCurve(self) -> None:
+        """Let the user draw a closed curve."""
+        letPlace(markupToPlace("vtkMRMLMarkupsClosedCurveNode", _("Closed curve")))
 
     def onCopy(self) -> None:
         """Copy the table."""
@@ -71,15 +104,19 @@ class RoiPanel:
 
     def _measure(self) -> None:
         parameters = self._parameterNode
-        rois, self._problems = sortOut(roisToMeasure(parameters))
         image = parameters.inputVolume.GetImageData() if parameters.inputVolume else None
-        if not image or not image.GetPointData().GetScalars() or not rois:
-            hint = _("Place a ROI to measure the mean and the standard deviation in it.")
-            self._clear(" ".join(self._problems) or hint)
+        if not image or not image.GetPointData().GetScalars():
+            self._clear(_("Place a ROI to measure the mean and the standard deviation in it."))
             return
         try:
-            self._measurement = measure(
-                parameters.inputVolume, parameters.outputVolume, rois, parameters.roiShape.value
+            nodes = roisToMeasure(parameters)
+            self._regions, self._problems = sortOut(nodes, parameters.inputVolume, parameters.roiShape.value)
+            if not self._regions:
+                hint = _("Place a ROI to measure the mean and the standard deviation in it.")
+                self._clear(" ".join(self._problems) or hint)
+                return
+            self._measurement = measureRegions(
+                parameters.inputVolume, parameters.outputVolume, self._regions, self._known
             )
         except UserError as error:
             self._clear(str(error))
@@ -101,8 +138,11 @@ class RoiPanel:
             parameters.roiTable = slicer.mrmlScene.AddNewNodeByClass(
                 "vtkMRMLTableNode", _("{name} ROI statistics").format(name=parameters.inputVolume.GetName())
             )
-        fillTable(parameters.roiTable, rows)
+        fillTable(parameters.roiTable, rows, parameters.ctNumberLimit)
+        self._alarmed = [at for at, row in enumerate(rows) if alarmOf(row, parameters.ctNumberLimit) == MOVED]
         self._showTable()
+        self.analysis.setRows(rows, self._regions)
+        self.safety.setRows(rows)
         outside = ", ".join(row.name for row in rows if not row.voxels)
         problems = [_("No voxel in: {names}.").format(names=outside)] if outside else []
         self.ui.roiStatusLabel.text = " ".join(problems + self._problems) or _("n: voxels; all else in HU")
@@ -110,7 +150,10 @@ class RoiPanel:
     def _clear(self, text: str) -> None:
         if self._parameterNode and self._parameterNode.roiTable:
             fillTable(self._parameterNode.roiTable, [])
+        self._alarmed = []
         self._showTable()
+        self.analysis.setRows([], [])
+        self.safety.setRows([])
         self.ui.roiStatusLabel.text = text
 
     def _showTable(self) -> None:
@@ -118,20 +161,24 @@ class RoiPanel:
         cells = tableCells(node) if node else []
         view = self.ui.roiTableView
         view.visible = self.ui.copyButton.enabled = self.ui.saveButton.enabled = bool(cells)
-        columns = len(cells[0]) if cells else 0
+        names = [node.GetColumnName(column) for column in range(node.GetNumberOfColumns())] if cells else []
+        shown = [column for column, name in enumerate(names) if name not in LEFT_OUT]
         view.setRowCount(len(cells))
-        view.setColumnCount(columns)
-        for column in range(columns):
-            alignment = qt.Qt.AlignRight if column else qt.Qt.AlignLeft
-            view.setHorizontalHeaderItem(column, _item(_narrow(node.GetColumnName(column)), alignment))
+        view.setColumnCount(len(shown))
+        for place, column in enumerate(shown):
+            alignment = qt.Qt.AlignRight if place else qt.Qt.AlignLeft
+            view.setHorizontalHeaderItem(place, _item(_narrow(names[column]), alignment))
             for row, texts in enumerate(cells):
-                view.setItem(row, column, _item(texts[column], alignment))
+                item = _item(texts[column], alignment)
+                if row in self._alarmed:
+                    item.setForeground(qt.QBrush(qt.QColor(ALARM)))
+                view.setItem(row, place, item)
         view.resizeColumnsToContents()
 
 
 def _narrow(title: str) -> str:
     """A column's name on two lines, without its unit, so that all columns can be seen at once."""
-    return title.removesuffix(" (HU)").replace(" ", "\n")
+    return "\n".join(title.removesuffix(" (HU)").rsplit(" ", 1))
 
 
 def _item(text: str, alignment):

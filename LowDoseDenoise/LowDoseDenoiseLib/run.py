@@ -1,16 +1,13 @@
 """One denoising of one volume: hand it over, wait for the worker, take the result back.
 
-All that takes long happens on a background thread and in the worker's process; :meth:`DenoiseRun.poll`, called a few
-dozen times a second from the main thread, only looks at what has come and, at the end, puts the voxels into the scene.
+:meth:`VolumeRun.poll`, called a few dozen times a second from the main thread, only looks at what the task in the
+background has come to and, at the end, puts the voxels into the scene.
 """
 
 import contextlib
 import json
 import logging
-import queue
-import tempfile
-import threading
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import TimeoutError
 
 import numpy as np
 import slicer
@@ -18,26 +15,24 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util import numpy_support
 
-from inference_core.client import Worker
 from inference_core.errors import Cancelled, UserError
-from inference_core.image.exchange import read_exchange, write_exchange
-from inference_core.scratch import scratch_folder
 
-from .background import giveTurn, inBackground
+from .background import giveTurn
 from .belonging import setMadeFrom
 from .geometry import copyPlace, indexToLps
+from .strength import blendInto, changeOf, checkBlend, keepChange, voxelHash, withCheck
+from .task import WorkerTask
 
 REPORT_ATTRIBUTE = "FaithfulImaging.report"
 
 
-class DenoiseRun:
-    """A run that has begun.
+class VolumeRun:
+    """Work on a volume that has begun.
 
     Attributes
     ----------
-    inputVolume, outputVolume : vtkMRMLScalarVolumeNode or None
-        The input is let go of when the run has ended, and so is the output where nothing came of it. Where a new output
-        is made, it is None until then.
+    inputVolume : vtkMRMLScalarVolumeNode or None
+        Let go of when the run has ended.
     running : bool
     fraction : float
         Part of the work that is done, 0 to 1.
@@ -48,51 +43,43 @@ class DenoiseRun:
         Of a run that succeeded (:func:`inference_core.denoiser.job.run`).
     error : UserError or None
         Of a run that failed.
+    log : list of str
+        The last lines of the worker's log; technical.
     """
 
-    def __init__(self, inputVolume, outputVolume, job: dict, python: str, warnings: list[str]) -> None:
+    def __init__(self, inputVolume, python: str, warnings: list[str]) -> None:
         self.inputVolume = inputVolume
-        self.outputVolume = outputVolume
         self.running = True
         self.fraction = 0.0
         self.status = _("Handing the volume to the worker...")
         self.warnings = list(warnings)
         self.report: dict | None = None
         self.error: UserError | None = None
-        self._job = job
-        self._python = python
-        self._ownOutput = outputVolume is None
+        self.log: list[str] = []
         self._source = inputVolume.GetImageData()  # keeps the memory that _voxels looks at
         self._voxels = slicer.util.arrayFromVolume(inputVolume)
         self._indexToLps = indexToLps(inputVolume)
         self._sourceTime = self._source.GetMTime()
         self._changed = False
-        self._result = vtk.vtkImageData()
-        self._result.SetDimensions(self._source.GetDimensions())
-        self._result.AllocateScalars(self._source.GetScalarType(), 1)
-        scalars = numpy_support.vtk_to_numpy(self._result.GetPointData().GetScalars())
-        self._resultVoxels = scalars.reshape(self._voxels.shape)
-        self._messages: queue.SimpleQueue = queue.SimpleQueue()
-        self._cancelled = threading.Event()
-        self._worker: Worker | None = None
-        self._outcome: Future = inBackground(self._work)
+        self._prepare()
+        self.task = WorkerTask(self._work, python)
 
     @property
     def cancelling(self) -> bool:
         """Whether the run was asked to stop."""
-        return self._cancelled.is_set()
+        return self.task.cancelled
 
     def poll(self) -> None:
         """Take in what has happened since the last call; takes some milliseconds."""
         if not self.running:
             return
         giveTurn()
-        ended = self._outcome.done()  # before the messages are read, so that none comes after
-        while not self._messages.empty():
-            self._hear(self._messages.get())
-        if not self._cancelled.is_set() and self._nodesGone():
+        ended = self.task.outcome.done()  # before the messages are read, so that none comes after
+        while not self.task.messages.empty():
+            self._hear(self.task.messages.get())
+        if not self.cancelling and self._nodesGone():
             self.cancel()
-        elif not self._cancelled.is_set() and self._inputChanged():
+        elif not self.cancelling and self._inputChanged():
             self._changed = True
             self.cancel()
         if ended:
@@ -101,85 +88,44 @@ class DenoiseRun:
     def cancel(self) -> None:
         """Ask the worker to stop; :meth:`poll` says when it has."""
         self.status = _("Cancelling...")
-        self._cancelled.set()
-        if self._worker:
-            self._worker.cancel()
+        self.task.cancel()
 
     def stop(self) -> None:
         """End the worker now and wait until nothing of it is left; for when the application goes away."""
-        self._cancelled.set()
-        if self._worker:
-            self._worker.kill()
+        self.task.kill()
         with contextlib.suppress(TimeoutError):
-            self._outcome.exception(timeout=5)
+            self.task.outcome.exception(timeout=5)
         self.running = False
         self._letGo()
 
-    def _work(self) -> dict:
-        try:
-            return self._workInScratch()
-        except OSError as error:
-            raise UserError(
-                "no-scratch",
-                _("The volume could not be handed to the worker: {error}.").format(error=error),
-                _("Check that the temporary folder {folder} is there, can be written to and has space.").format(
-                    folder=tempfile.tempdir
-                ),
-            ) from error
+    def _prepare(self) -> None:
+        """Make what the background work needs, on the main thread."""
 
-    def _workInScratch(self) -> dict:
-        with scratch_folder() as folder:
-            source = write_exchange(self._voxels, self._indexToLps, folder)
-            if self._cancelled.is_set():
-                raise Cancelled
-            output = folder / "output.nhdr"
-            self._worker = self._startWorker({**self._job, "input": str(source), "output": str(output)})
-            if self._cancelled.is_set():  # in the moment before the worker was there to be told
-                self._worker.cancel()
-            report = self._listen(self._worker)
-            read_exchange(output, self._resultVoxels)
-            return report
+    def _work(self, task: WorkerTask) -> dict:
+        """Do it, on a background thread; gives the report."""
+        raise NotImplementedError
 
-    def _startWorker(self, job: dict) -> Worker:
-        try:
-            return Worker(job, self._python)
-        except OSError as error:
-            raise UserError(
-                "no-python",
-                _("The Python interpreter {path} could not be started: {error}.").format(
-                    path=self._python, error=error
-                ),
-                _("Start Slicer by its launcher, or install it anew."),
-            ) from error
-
-    def _listen(self, worker: Worker) -> dict:
-        while True:
-            message = worker.next_message()
-            if message["type"] == "result":
-                return message["report"]
-            if message["type"] == "error":
-                if self._cancelled.is_set() or message["code"] == "cancelled":
-                    raise Cancelled
-                raise UserError(message["code"], message["message"], message["remedy"])
-            self._messages.put(message)
+    def _take(self, report: dict) -> None:
+        """Put the result into the scene."""
+        raise NotImplementedError
 
     def _hear(self, message: dict) -> None:
         if message["type"] == "warning":
             self.warnings.append(message["message"])
-        elif message["type"] == "progress" and not self._cancelled.is_set():
+        elif message["type"] == "progress" and not self.cancelling:
             done, total = message["done"], message["total"]
             if message["stage"] == "denoise":
                 self.fraction = done / total
                 self.status = _("Denoising: {done} of {total} slices, {time} left").format(
-                    done=done, total=total, time=_duration(message["eta_s"])
+                    done=done, total=total, time=durationText(message["eta_s"])
                 )
             elif message["stage"] == "read":
-                self.status = _("Measuring the noise...")
+                self.status = _("Checking the CT numbers...") if self.fraction == 1 else _("Measuring the noise...")
             else:
                 self.status = _("Taking the result back...")
 
     def _nodesGone(self) -> bool:
-        return self.inputVolume.GetScene() is None or (not self._ownOutput and self.outputVolume.GetScene() is None)
+        return self.inputVolume.GetScene() is None
 
     def _inputChanged(self) -> bool:
         image = self.inputVolume.GetImageData()
@@ -190,7 +136,8 @@ class DenoiseRun:
     def _finish(self) -> None:
         self.running = False
         self.fraction = 0.0
-        error = self._outcome.exception()
+        self.log = list(self.task.worker.log) if self.task.worker else []
+        error = self.task.outcome.exception()
         if self._changed:
             self.error = UserError(
                 "input-changed",
@@ -200,7 +147,7 @@ class DenoiseRun:
                 _("Press Apply again, and leave the volume as it is meanwhile."),
             )
             self.status = str(self.error)
-        elif isinstance(error, Cancelled) or self._cancelled.is_set():
+        elif isinstance(error, Cancelled) or self.cancelling:
             self.status = _("Cancelled. Nothing was changed.")
         elif isinstance(error, UserError):
             self.error = error
@@ -210,21 +157,60 @@ class DenoiseRun:
             self.error = UserError("internal", f"{type(error).__name__}: {error}", _("Please report it with the log."))
             self.status = str(self.error)
         else:
-            self.report = self._outcome.result()
+            self.report = self.task.outcome.result()
             self.fraction = 1.0
-            self._putIntoScene(self.report)
+            self._take(self.report)
             self.status = _("Done in {time}.").format(
-                time=_duration(self.report["time"]["read_s"] + self.report["time"]["denoise_s"])
+                time=durationText(self.report["time"]["read_s"] + self.report["time"]["denoise_s"])
             )
         self._letGo()
 
     def _letGo(self) -> None:
         """Keep no voxels alive that the scene does not."""
-        self.inputVolume = self._source = self._voxels = self._result = self._resultVoxels = None
+        self.inputVolume = self._source = self._voxels = None
+
+
+class DenoiseRun(VolumeRun):
+    """Denoise a whole volume.
+
+    Attributes
+    ----------
+    outputVolume : vtkMRMLScalarVolumeNode or None
+        Where a new output is made, None until then; let go of where nothing came of it.
+    """
+
+    def __init__(self, inputVolume, outputVolume, job: dict, python: str, warnings: list[str]) -> None:
+        self.outputVolume = outputVolume
+        self._ownOutput = outputVolume is None
+        self._job = job
+        super().__init__(inputVolume, python, warnings)
+
+    def _prepare(self) -> None:
+        self._result, self._resultVoxels = emptyLike(self._source)
+        self._change = self._inputHash = None
+
+    def _work(self, task: WorkerTask) -> dict:
+        """At full strength always, so that the strength can still be chosen when it is done."""
+        before, after, place = self._voxels, self._resultVoxels, self._indexToLps
+        strength = self._job["strength"]
+        report = task.job({**self._job, "strength": 1.0}, {"input": before}, place, after)
+        self._inputHash = voxelHash(before)
+        self._change = changeOf(before, after)
+        if strength == 1:
+            return report
+        blendInto(after, before, self._change, strength)
+        return withCheck(report, checkBlend(task, before, after, place, report["model"]["id"], strength))
+
+    def _nodesGone(self) -> bool:
+        return super()._nodesGone() or (not self._ownOutput and self.outputVolume.GetScene() is None)
+
+    def _letGo(self) -> None:
+        super()._letGo()
+        self._result = self._resultVoxels = self._change = None
         if self.report is None:
             self.outputVolume = None
 
-    def _putIntoScene(self, report: dict) -> None:
+    def _take(self, report: dict) -> None:
         if self.outputVolume is None:
             name = _("{name} denoised").format(name=self.inputVolume.GetName())
             self.outputVolume = slicer.mrmlScene.AddNewNodeByClass(
@@ -239,6 +225,20 @@ class DenoiseRun:
         for name, value in _provenance(report).items():
             self.outputVolume.SetAttribute(f"FaithfulImaging.{name}", value)
         self.outputVolume.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
+        keepChange(self.outputVolume, self._change, self._inputHash)
+
+
+def emptyLike(image) -> tuple:
+    """A new image of the same size and type, and its voxels as an array (slices, rows, columns)."""
+    made = vtk.vtkImageData()
+    made.SetDimensions(image.GetDimensions())
+    made.AllocateScalars(image.GetScalarType(), 1)
+    return made, voxelsOf(made)
+
+
+def voxelsOf(image) -> np.ndarray:
+    """The voxels of an image as an array (slices, rows, columns) that shares its memory."""
+    return numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
 
 
 def _provenance(report: dict) -> dict[str, str]:
@@ -255,7 +255,7 @@ def _provenance(report: dict) -> dict[str, str]:
     }
 
 
-def _duration(seconds: float | None) -> str:
+def durationText(seconds: float | None) -> str:
     """Seconds in words, coarse enough not to flicker."""
     if seconds is None:
         return _("some time")

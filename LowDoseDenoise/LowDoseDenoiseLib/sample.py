@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from inference_core.client import PACKAGE_PARENT
+from inference_core.errors import UserError
 
 from .logic import pythonExecutable
 
@@ -46,25 +47,44 @@ def makeTemporalBone(source=None) -> list:
     list of nodes
         The noisy CT, and the ROIs in it.
     """
-    before = set(_rois())
-    slicer.util.showStatusMessage(_("Making the temporal-bone sample (up to a minute)..."))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{NAME}.nrrd")
-        command = [pythonExecutable(), "-c", MAKE, str(PACKAGE_PARENT), str(path)]
-        process = subprocess.Popen(command, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+    # Sample Data calls this from a button, where an exception would be seen by nobody.
+    with slicer.util.tryWithErrorDisplay(_("The temporal-bone sample could not be made.")):
+        before = set(_rois())
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"{NAME}.nrrd")
+            slicer.util.showStatusMessage(_("Making the temporal-bone sample (up to a minute)..."))
+            try:
+                _write(path)
+            finally:
+                slicer.util.showStatusMessage("")
+            volume = slicer.util.loadVolume(str(path))
+            slicer.util.loadMarkups(str(path.with_name(f"{NAME}_rois.mrk.json")))
+        # Their files are gone; without storage nodes they are saved with the scene.
+        nodes = [volume, *(roi for roi in _rois() if roi not in before)]
+        for node in nodes:
+            node.SetAndObserveStorageNodeID(None)
+        return nodes
+
+
+def _write(path: Path) -> None:
+    command = [pythonExecutable(), "-c", MAKE, str(PACKAGE_PARENT), str(path)]
+    log = path.with_suffix(".log")
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stderr=stream, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
         while process.poll() is None:
             slicer.app.processEvents()
             time.sleep(0.02)
-        if process.returncode:
-            raise RuntimeError(_("The sample could not be made; the application log says why."))
-        volume = slicer.util.loadVolume(str(path))
-        slicer.util.loadMarkups(str(path.with_name(f"{NAME}_rois.mrk.json")))
-    slicer.util.showStatusMessage("")
-    # Their files are gone; without storage nodes they are saved with the scene.
-    nodes = [volume, *(roi for roi in _rois() if roi not in before)]
-    for node in nodes:
-        node.SetAndObserveStorageNodeID(None)
-    return nodes
+    if process.returncode:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise UserError(
+            "sample",
+            _("The process that makes it ended with code {code}: {said}").format(
+                code=process.returncode, said="".join(said[-1:])
+            ),
+            _("Check that the temporary folder {folder} has 100 MB of space and try again.").format(
+                folder=path.parent.parent
+            ),
+        )
 
 
 def _rois() -> list:

@@ -14,6 +14,7 @@ from .logic import LowDoseDenoiseLogic
 from .measure import fillTable, measure, roisToMeasure
 from .report import reportOf
 from .run import REPORT_ATTRIBUTE
+from .strength import setStrength
 
 NOISE = 60.0  # HU
 
@@ -39,6 +40,8 @@ class LowDoseDenoiseTest(ScriptedLoadableModuleTest):
             self.delayDisplay(f"Skipped: {skipped}")
             return
         self.test_denoising_keeps_place_and_ct_numbers()
+        self.setUp()
+        self.test_preview_and_strength()
         self.setUp()
         self.test_cancel_leaves_the_scene_as_it_was()
 
@@ -71,6 +74,21 @@ class LowDoseDenoiseTest(ScriptedLoadableModuleTest):
         table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
         fillTable(table, [row])
         assert table.GetCellText(0, 0) == "body"
+
+    def test_preview_and_strength(self) -> None:
+        """A preview shows what the run gives; the strength of the result can be changed back and forth."""
+        self.delayDisplay("Previewing a slice, blending the result")
+        ct = madeCt()
+        logic = LowDoseDenoiseLogic()
+        model = logic.models()[0].id
+        preview = logic.preview(ct, slice(3, 5), model=model)
+        denoised = logic.denoise(ct, model=model)
+        full = slicer.util.arrayFromVolume(denoised).copy()
+        assert np.array_equal(slicer.util.arrayFromVolume(preview.volume), full[3:5])
+        setStrength(ct, denoised, 0.0)
+        assert np.array_equal(slicer.util.arrayFromVolume(denoised), slicer.util.arrayFromVolume(ct))
+        setStrength(ct, denoised, 1.0)
+        assert np.array_equal(slicer.util.arrayFromVolume(denoised), full)
 
     def test_cancel_leaves_the_scene_as_it_was(self) -> None:
         """A cancelled run adds no volume."""

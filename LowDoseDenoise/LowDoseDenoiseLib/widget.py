@@ -1,9 +1,7 @@
 """The module's panel: shows the parameters, starts and cancels runs, shows what came of them."""
 
 import importlib
-import logging
 import sys
-from concurrent.futures import Future
 
 import qt
 import slicer
@@ -15,13 +13,22 @@ from slicer.util import VTKObservationMixin
 from inference_core.errors import UserError
 from inference_core.measurement.ct_number import LIMIT_HU
 
-from .background import giveTurn
 from .belonging import INPUT_REFERENCE, acceptResult, madeFrom, outputFor
+from .compare import setWindow
+from .compare_panel import ComparePanel
+from .export_panel import ExportPanel
 from .install import REQUIREMENTS, ensurePackages
+from .install_panel import InstallPanel
+from .layout import comparing, registerLayout
 from .logic import LowDoseDenoiseLogic, checkVolumes
+from .marks import stopWatchingViews, watchViews
+from .model_panel import ModelPanel
 from .parameters import LowDoseDenoiseParameterNode
 from .report import ctNumberText, inputText, lowBandText, modelText, moved, noiseText, reportOf, warningText
 from .roi_panel import RoiPanel
+from .strength import strengthChanged, strengthOf
+from .strength_panel import StrengthPanel
+from .support import supportText
 
 TICK = 50  # ms between two looks at what runs in the background
 OWN_PACKAGES = ("inference_core", "LowDoseDenoiseLib")
@@ -39,10 +46,8 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode: LowDoseDenoiseParameterNode | None = None
         self._parameterNodeGuiTag = None
-        self._suggestion: Future | None = None
-        self._suggestedFor = None
         self._outputOfferedFor = None
-        self._volumesSeen: tuple = ()
+        self._outputSeen: tuple | None = None
 
     def setup(self) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
@@ -53,8 +58,17 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = LowDoseDenoiseLogic()
+        registerLayout()
+        watchViews()
+        self.modelPanel = ModelPanel(self.ui, self.logic)
+        self.strengthPanel = StrengthPanel(
+            self.ui, self.logic, lambda: self.modelPanel.suggested, self._tell, self._showReport
+        )
+        self.comparePanel = ComparePanel(self.ui, lambda: self.strengthPanel.preview)
+        self.exportPanel = ExportPanel(self.ui, self._tell)
         self.roiPanel = RoiPanel(self.ui)
-        self._fillModels()
+        self.installPanel = InstallPanel(self.ui)
+        self._panels = (self.modelPanel, self.strengthPanel, self.comparePanel, self.exportPanel, self.roiPanel)
         self.ui.ctNumberValueLabel.toolTip = _(
             "By how much the mean of each tissue moved. Kept: by less than {soft:g} HU (bone, which borders on"
             " everything: {bone:g} HU), or by less than chance explains."
@@ -65,18 +79,21 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChanged)
+        self.ui.supportButton.connect("clicked(bool)", self.onSupportButton)
         self.timer = qt.QTimer()
         self.timer.setInterval(TICK)
         self.timer.connect("timeout()", self.onTimer)
 
         # Make sure parameter node is initialized (needed for module reload)
         self.initializeParameterNode()
+        self._showRun()
         self.timer.start()
 
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
         self.timer.stop()
+        for panel in (self.strengthPanel, self.exportPanel, self.installPanel):
+            panel.stop()
         self.logic.stop()
         self.setParameterNode(None)
         self.removeObservers()
@@ -96,6 +113,9 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
         # Parameter node will be reset, do not use it anymore. A run notices by itself that its volumes are gone.
+        if comparing():
+            self.comparePanel.leave()
+        self.strengthPanel.dropPreview()
         self.setParameterNode(None)
 
     def onSceneStartImport(self, caller, event) -> None:
@@ -104,6 +124,7 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndImport(self, caller, event) -> None:
         """Called just after a scene was read into this one."""
+        registerLayout()
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -120,6 +141,7 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onReload(self) -> None:
         """Reload the module with all that it is made of."""
         self.cleanup()
+        stopWatchingViews()
         for name in [name for name in sys.modules if name.split(".")[0] in OWN_PACKAGES]:
             del sys.modules[name]  # so that each is made anew, whatever imports whatever
         importlib.invalidate_caches()
@@ -130,7 +152,8 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(self.logic.getParameterNode())
         # Select default input nodes if nothing is selected yet to save a few clicks for the user
         if not self._parameterNode.inputVolume:
-            firstVolumeNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            firstVolumeNode = next((volume for volume in volumes if not volume.GetHideFromEditors()), None)
             if firstVolumeNode:
                 self._parameterNode.inputVolume = firstVolumeNode
 
@@ -144,10 +167,8 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNodeGuiTag = None
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self._parameterNode = inputParameterNode
-        if inputParameterNode is None:
-            self._suggestedFor = None
-            self._clearSuggestion()
-        self.roiPanel.setParameterNode(inputParameterNode)
+        for panel in self._panels:
+            panel.setParameterNode(inputParameterNode)
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
@@ -157,19 +178,11 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show what connectGui does not."""
         if not self._parameterNode:
             return
-        if self._parameterNode.model not in self._modelIds:  # a scene made where there were other models
-            self._parameterNode.model = ""
-        self.ui.modelComboBox.setCurrentIndex(self._modelIds.index(self._parameterNode.model))
-        if self._parameterNode.inputVolume is not self._suggestedFor:
-            self._suggest()
+        self.modelPanel.showChoices()
         self._offerOutput()
+        self.comparePanel.showChoices()
         self._showReport()
         self._checkCanApply()
-
-    def onModelChanged(self, index: int) -> None:
-        """Keep the chosen model with the scene."""
-        if self._parameterNode and index >= 0:
-            self._parameterNode.model = self._modelIds[index]
 
     def onApplyButton(self) -> None:
         """Start a run, or cancel the one that runs."""
@@ -203,19 +216,27 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._showRun()
             if not run.running:
                 self._runEnded()
-        if self._suggestion:
-            self._showSuggestion()
+        self.modelPanel.poll()
+        self._pollPreview()
+        self.exportPanel.poll()
         if self._parameterNode:
-            self._lookAtVolumes()
+            self._lookAtOutput()
+            self.comparePanel.poll()
             self.roiPanel.poll()
-        if not self.parent.isEntered and not (run and run.running):
+        busy = (run and run.running) or self.exportPanel.running
+        if not self.parent.isEntered and not busy:
             self.timer.stop()
 
     def _runEnded(self) -> None:
         run = self.logic.run
         if run.report:
-            acceptResult(self.logic.getParameterNode(), run.outputVolume)
-            if self.parent.isEntered:
+            parameters = self.logic.getParameterNode()
+            acceptResult(parameters, run.outputVolume)
+            self.strengthPanel.resultTaken(run.outputVolume)
+            setWindow(run.outputVolume, parameters.window)
+            self.modelPanel.keepSpeed(run.report)
+            watchViews()
+            if self.parent.isEntered and not comparing():
                 _showInsteadOfInput(run.outputVolume)
             if self._parameterNode:
                 self._showReport()
@@ -249,44 +270,6 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 button.toolTip = str(error)
                 button.enabled = False
 
-    def _fillModels(self) -> None:
-        cards = self.logic.models()
-        self._modelIds = ["", *(card.id for card in cards)]
-        self.ui.modelComboBox.clear()
-        self.ui.modelComboBox.addItem(_("Automatic"))
-        for card in cards:
-            self.ui.modelComboBox.addItem(f"{card.id}: {card.summary}")
-
-    def _suggest(self) -> None:
-        self._suggestedFor = self._parameterNode.inputVolume
-        self._clearSuggestion()
-        self._volumesSeen = self._voxelTimes()
-        if self._suggestedFor:
-            try:
-                self._suggestion = self.logic.suggest(self._suggestedFor)
-                self.ui.reasonLabel.text = _("Measuring the noise...")
-            except UserError as error:
-                self.ui.reasonLabel.text = str(error)
-
-    def _clearSuggestion(self) -> None:
-        self._suggestion = None
-        self._volumesSeen = ()
-        self.ui.reasonLabel.text = ""
-        self.ui.modelComboBox.setItemText(0, _("Automatic"))
-
-    def _showSuggestion(self) -> None:
-        giveTurn()
-        if not self._suggestion.done():
-            return
-        suggestion, self._suggestion = self._suggestion, None
-        try:
-            model, self.ui.reasonLabel.text = suggestion.result()
-            self.ui.modelComboBox.setItemText(0, _("Automatic ({model})").format(model=model))
-        except Exception as error:
-            self.ui.reasonLabel.text = str(error)
-            if not isinstance(error, UserError):
-                logging.error("LowDoseDenoise", exc_info=error)
-
     def _offerOutput(self) -> None:
         """Where another input was selected, leave the result of the one before alone."""
         parameters = self._parameterNode
@@ -298,18 +281,15 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if another and inputVolume and not (first and outputVolume is None):
             parameters.outputVolume = outputFor(inputVolume, outputVolume)
 
-    def _lookAtVolumes(self) -> None:
+    def _lookAtOutput(self) -> None:
         """See when a volume gets other voxels, of which no node tells."""
-        seen = self._voxelTimes()
-        if seen == self._volumesSeen or self._suggestion:
-            return
-        if self._volumesSeen and seen[0] != self._volumesSeen[0] and self._suggestedFor:
-            self._suggest()
-        self._volumesSeen = seen
-        self._checkCanApply()
-
-    def _voxelTimes(self) -> tuple:
-        return tuple(map(_voxelTime, (self._parameterNode.inputVolume, self._parameterNode.outputVolume)))
+        volumes = (self._parameterNode.inputVolume, self._parameterNode.outputVolume)
+        images = [volume.GetImageData() if volume else None for volume in volumes]
+        seen = tuple(image and image.GetMTime() for image in images)
+        if seen != self._outputSeen:
+            self._outputSeen = seen
+            self._showReport()
+            self._checkCanApply()
 
     def _showReport(self) -> None:
         parameters = self._parameterNode
@@ -323,20 +303,32 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.resultWidget.visible = report is not None
         for name, text in texts.items():
             getattr(self.ui, f"{name}ValueLabel").text = text(report) if report else ""
-        self.ui.ctNumberValueLabel.styleSheet = "color: #c62828" if report and moved(report) else ""
-        self.ui.warningLabel.text = warningText(report) if report else ""
+        stale = bool(report) and strengthChanged(parameters.outputVolume, report)
+        if stale:
+            for name in ("noise", "ctNumber", "lowBand"):
+                getattr(self.ui, f"{name}ValueLabel").text = _("Being checked...")
+            self.ui.usedValueLabel.text = modelText({**report, "strength": strengthOf(parameters.outputVolume)})
+        self.ui.ctNumberValueLabel.styleSheet = "color: #c62828" if report and not stale and moved(report) else ""
+        self.ui.warningLabel.text = warningText(report) if report and not stale else ""
         self.ui.warningLabel.visible = bool(self.ui.warningLabel.text)
+
+    def _pollPreview(self) -> None:
+        before = self.strengthPanel.preview
+        self.strengthPanel.poll()
+        preview = self.strengthPanel.preview
+        if preview and preview is not before:
+            setWindow(preview.volume, self._parameterNode.window)
+            self.comparePanel.enter()
+
+    def onSupportButton(self) -> None:
+        """Copy what a bug report needs."""
+        slicer.app.clipboard().setText(supportText(self._parameterNode, self.logic.run or self.logic.previewRun))
+        self.ui.statusLabel.text = _("The report is on the clipboard.")
 
     def _tell(self, error: UserError) -> None:
         """Say what is wrong and what to do, in the panel and in a message."""
         self.ui.statusLabel.text = str(error)
         slicer.util.warningDisplay(f"{error.message}\n\n{error.remedy}", windowTitle=_("Low-Dose CT Denoising"))
-
-
-def _voxelTime(volume) -> tuple | None:
-    """Changes with the volume and with its voxels."""
-    image = volume.GetImageData() if volume else None
-    return (volume.GetID(), image.GetMTime()) if image else None
 
 
 def _showInsteadOfInput(outputVolume) -> None:

@@ -18,6 +18,10 @@ import numpy as np
 import pytest
 from checkout import ROOT
 
+sys.path.append(str(ROOT / "Testing" / "core"))
+
+from made_series import write_series
+
 from inference_core.image.volume import Volume
 from inference_core.image.writing import write_volume
 
@@ -69,6 +73,7 @@ def make_inputs(folder: Path) -> None:
     voxels[:, 30:50, 30:50] = 900
     noisy = np.rint(voxels + 60 * rng.standard_normal(voxels.shape)).astype(np.int16)
     write_volume(Volume(noisy, spacing=(0.5, 0.5, 1.0), modality="CT"), folder / "CT.nrrd")
+    write_series(folder / "SERIES_FOLDER", noisy.astype(int) + 2048, RescaleIntercept=-2048)
 
 
 def test_the_readme_has_commands_to_run() -> None:

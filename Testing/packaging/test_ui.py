@@ -42,6 +42,19 @@ UI = """<ui version="4.0"><class>Some</class>
   <item><widget class="ctkSliderWidget" name="lowSlider">
    <property name="SlicerParameterName" stdset="0"><string>levels.low</string></property></widget></item>
   <item><widget class="QLabel" name="label"><property name="text"><string>strength</string></property></widget></item>
+  <item><layout class="QFormLayout" name="form">
+   <item row="0" column="0"><widget class="QLabel" name="oneLabel">
+    <property name="text"><string>&amp;One</string></property>
+    <property name="buddy"><cstring>one</cstring></property></widget></item>
+   <item row="0" column="1"><widget class="QComboBox" name="one"/></item>
+   <item row="1" column="0"><widget class="QLabel" name="twoLabel">
+    <property name="text"><string>&amp;Two</string></property>
+    <property name="buddy"><cstring>two</cstring></property></widget></item>
+   <item row="1" column="1"><layout class="QHBoxLayout" name="row">
+    <item><widget class="QCheckBox" name="two"/></item></layout></item>
+   <item row="2" column="0"><widget class="QLabel" name="shownLabel"/></item>
+   <item row="2" column="1"><widget class="QLabel" name="shown"/></item>
+  </layout></item>
  </layout></widget>
  <customwidgets>
   <customwidget><class>qMRMLWidget</class><extends>QWidget</extends><header>qMRMLWidget.h</header></customwidget>
@@ -80,6 +93,10 @@ def test_a_good_ui_file_has_no_problems() -> None:
         ("mrmlSceneChanged(vtkMRMLScene*)", "mrmlSceneChanged()", "inputSelector does not get the scene from Some."),
         ("setMRMLScene(vtkMRMLScene*)", "setScene(vtkMRMLScene*)", "inputSelector does not get the scene from Some."),
         ("<sender>Some<", "<sender>Same<", "A connection names Same, and there is no such widget."),
+        ("<cstring>one<", "<cstring>two<", "oneLabel: its buddy is none of one."),
+        ('<property name="buddy"><cstring>two</cstring></property>', "", "twoLabel: its buddy is none of two."),
+        ("&amp;Two", "Tw&amp;o", "twoLabel: Alt+O is taken by oneLabel."),
+        ("&amp;One", "On&amp;e", "oneLabel: Alt+E is taken by Slicer's menus."),
     ],
 )
 def test_a_planted_fault_is_found(good: str, bad: str, problem: str) -> None:

@@ -8,6 +8,9 @@ from xml.etree import ElementTree
 
 SCENE_SIGNAL = "mrmlSceneChanged(vtkMRMLScene*)"
 SCENE_SLOT = "setMRMLScene(vtkMRMLScene*)"
+NO_INPUT = ("QLabel", "QProgressBar", "QWidget")
+MENUS = "FEVH"
+"""Letters of Slicer's own menus."""
 
 
 def parameter_names(scripts: Iterable[str]) -> set[str]:
@@ -51,6 +54,7 @@ def problems(ui: str, parameters: set[str]) -> list[str]:
         found += _property_problems(widget, parameters)
     found += _undeclared(tree, widgets)
     found += _scene_problems(tree, root, widgets)
+    found += _keyboard_problems(root, widgets)
     return found
 
 
@@ -86,4 +90,31 @@ def _scene_problems(
         mrml = str(widget.get("class")).startswith(("qMRML", "qSlicer")) and widget is not root
         if mrml and (root.get("name"), SCENE_SIGNAL, widget.get("name"), SCENE_SLOT) not in connections:
             found.append(f"{widget.get('name')} does not get the scene from {root.get('name')}.")
+    return found
+
+
+def _keyboard_problems(root: ElementTree.Element, widgets: list[ElementTree.Element]) -> list[str]:
+    """A label that stands before an input is its buddy: a screen reader says it, and Alt with its letter goes there."""
+    found = []
+    for layout in root.iter("layout"):
+        rows: dict[str, dict[str, ElementTree.Element]] = {}
+        for item in layout.findall("item") if layout.get("class") == "QFormLayout" else []:
+            rows.setdefault(str(item.get("row")), {})[str(item.get("column"))] = item
+        for row in rows.values():
+            label = row["0"].find("widget") if "0" in row else None
+            inputs = [widget.get("name") for widget in row["1"].iter("widget")] if "1" in row else []
+            shows = [widget.get("class") in NO_INPUT for widget in row["1"].iter("widget")] if "1" in row else []
+            if label is None or label.get("class") != "QLabel" or all(shows):
+                continue
+            if label.findtext("property[@name='buddy']/cstring") not in inputs:
+                found.append(f"{label.get('name')}: its buddy is none of {', '.join(map(str, inputs))}.")
+    letters: dict[str, str] = dict.fromkeys(MENUS, "Slicer's menus")
+    for widget in widgets:
+        text = widget.findtext("property[@name='text']/string") or ""
+        letter = text.partition("&")[2][:1].upper()
+        if letter:
+            name = str(widget.get("name"))
+            if letter in letters:
+                found.append(f"{name}: Alt+{letter} is taken by {letters[letter]}.")
+            letters[letter] = name
     return found

@@ -77,6 +77,8 @@ def parameterNodeWrapper(described: type) -> type:
 
 def _attribute(name: str, hint, default) -> property:
     kind, *annotations = typing.get_args(hint) if typing.get_origin(hint) is typing.Annotated else (hint,)
+    if typing.get_origin(kind) is typing.Union:
+        kind = typing.get_args(kind)[0]
     if kind.__name__.startswith("vtkMRML"):
         return property(
             lambda self: self.parameterNode.GetNodeReference(name),

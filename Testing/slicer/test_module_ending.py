@@ -24,7 +24,7 @@ def working(logic, ct):
     run = logic.start(ct(shape=(120, 512, 512), noise=40))
     until(lambda: polled(run) or run.fraction > 0)
     assert run.running
-    pid = run._worker.pid
+    pid = run.task.worker.pid
     assert process_alive(pid)
     return run, pid
 
@@ -63,7 +63,7 @@ def test_output_deleted(slicer, logic, ct):
     output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "output")
     run = logic.start(ct(shape=(120, 512, 512), noise=40), output)
     until(lambda: polled(run) or run.fraction > 0)
-    pid, begun = run._worker.pid, time.monotonic()
+    pid, begun = run.task.worker.pid, time.monotonic()
     slicer.mrmlScene.RemoveNode(output)
     check_gone(run, pid, begun)
 

@@ -85,7 +85,8 @@ def test_chosen_output_is_filled_and_filled_again(slicer, logic, ct):
     assert slicer.util.arrayFromVolume(output).any()
     assert slicer.util.arrayFromVolume(output).shape == (4, 64, 72)
     assert np.array_equal(matrix(output), matrix(volume))
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 2
+    shown = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if not node.GetHideFromEditors()]
+    assert shown == [volume, output]
 
 
 def test_output_says_where_it_came_from(logic, ct):

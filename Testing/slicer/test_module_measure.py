@@ -158,16 +158,16 @@ def test_nonlinear_transform_is_refused_with_a_remedy(slicer, ct, which):
         measure(nodes["volume"], None, [nodes["roi"]], "box")
     assert "Harden" in refused.value.remedy
     if which == "roi":
-        assert sortOut([nodes["roi"]]) == ([], [str(refused.value)])
+        assert sortOut([nodes["roi"]], nodes["volume"], "box") == ([], [str(refused.value)])
 
 
-def test_an_inside_out_roi_is_left_out_and_named(slicer):
+def test_an_inside_out_roi_is_left_out_and_named(slicer, ct):
     from LowDoseDenoiseLib.measure import sortOut
 
     good, bad = (add_roi(slicer, (0, 0, 0), (9, 9, 9), name=name) for name in ("good", "bad"))
     bad.SetInsideOut(True)
-    rois, problems = sortOut([good, bad])
-    assert rois == [good]
+    regions, problems = sortOut([good, bad], ct(), "box")
+    assert [region.name for region in regions] == ["good"]
     assert len(problems) == 1
     assert problems[0].startswith("bad is inside out")
 
@@ -183,6 +183,16 @@ def test_a_roi_that_waits_to_be_placed_is_taken_again(slicer):
     roi.SetSize(3, 3, 3)
     roi.SetCenter(1, 2, 3)
     assert roiToPlace() not in (placed, anothers, roi)
+
+
+def test_a_line_that_waits_to_be_placed_is_taken_again(slicer):
+    from LowDoseDenoiseLib.measure import markupToPlace
+
+    line = markupToPlace("vtkMRMLMarkupsLineNode", "Line")
+    assert markupToPlace("vtkMRMLMarkupsLineNode", "Line") is line
+    line.AddControlPoint(1, 2, 3)
+    assert markupToPlace("vtkMRMLMarkupsLineNode", "Line") is not line
+    assert markupToPlace("vtkMRMLMarkupsClosedCurveNode", "Curve").IsA("vtkMRMLMarkupsClosedCurveNode")
 
 
 def points(*where) -> vtk.vtkPoints:
@@ -238,21 +248,27 @@ def test_table_and_csv_say_the_same(slicer):
     from LowDoseDenoiseLib.measure import RoiRow, fillTable, tableText
 
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
-    rows = [RoiRow('ear, "left"', 12, 40.123, 60.5, 40.25, 15.127), RoiRow("outside", 0)]
-    fillTable(table, rows)
-    header, ear, outside = csv.reader(io.StringIO(tableText(table, ",")))
+    rows = [
+        RoiRow('ear, "left"', 12, 40.123, 60.5, 40.25, 15.127, 3.456, 0.321),
+        RoiRow("outside", 0),
+        RoiRow("cyst", 400, 0.0, 50.0, 8.0, 10.0, 9.0, 2.0),
+        RoiRow("tip", 100, 0.0, 50.0, 8.0, 10.0, 9.0, 6.0),
+    ]
+    fillTable(table, rows, limit=5.0)
+    header, ear, outside, cyst, tip = csv.reader(io.StringIO(tableText(table, ",")))
     assert header == [
-        *("ROI", "n", "Mean before (HU)", "Mean after (HU)", "Δ mean (HU)"),
-        *("Std before (HU)", "Std after (HU)", "Δ std (HU)"),
+        *("ROI", "n", "Volume (mm3)", "Mean before (HU)", "Mean after (HU)", "Δ mean (HU)", "95 % ± (HU)"),
+        *("Std before (HU)", "Std after (HU)", "Δ std (HU)", "CT number"),
     ]
     assert ear[0] == 'ear, "left"'
-    assert ear[1:] == ["12", "40.12", "40.25", "0.13", "60.50", "15.13", "-45.37"]
-    assert outside == ["outside", "0", "", "", "", "", "", ""]
+    assert ear[1:] == ["12", "3.46", "40.12", "40.25", "0.13", "0.32", "60.50", "15.13", "-45.37", "kept"]
+    assert outside == ["outside", "0", "0.00", *[""] * 8]
+    assert [row[-1] for row in (cyst, tip)] == ["MOVED", "moved? (noise)"]
     assert table.GetLocked()
-    fillTable(table, [RoiRow("ear", 12, 40.0, 60.0)])
+    fillTable(table, [RoiRow("ear", 12, 40.0, 60.0, volume=1.5)])
     assert tableText(table, "\t").splitlines() == [
-        "ROI\tn\tMean before (HU)\tStd before (HU)",
-        "ear\t12\t40.00\t60.00",
+        "ROI\tn\tVolume (mm3)\tMean before (HU)\tStd before (HU)",
+        "ear\t12\t1.50\t40.00\t60.00",
     ]
     fillTable(table, [])
     assert table.GetNumberOfRows() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -18,15 +19,25 @@ def packaging(slicer, monkeypatch):
     module.installed, module.asked = {"PyWavelets", "onnxruntime"}, []
     module.pip_check = lambda requirement: requirement.split(">")[0] in module.installed
 
-    def pip_ensure(missing, requester):
-        module.asked.append(list(missing))
-        if module.answer == "decline":
-            raise RuntimeError("User declined package installation")
+    def pip_ensure(missing, requester, prompt_install):
+        assert not prompt_install, "the user was asked already"
+        if module.answer == "no network":
+            raise subprocess.CalledProcessError(1, "pip")
         if module.answer == "accept":
             module.installed.update(requirement.split(">")[0] for requirement in missing)
 
+    def confirm(text, windowTitle):
+        module.asked.append(text)
+        return module.answer != "decline"
+
+    def pip_install(arguments):
+        module.pip_arguments = arguments
+        pip_ensure([argument for argument in arguments if ">" in argument], "", False)
+
     module.pip_ensure = pip_ensure
     monkeypatch.setitem(sys.modules, "slicer.packaging", module)
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", confirm)
+    monkeypatch.setattr(slicer.util, "pip_install", pip_install, raising=False)
     return module
 
 
@@ -42,10 +53,16 @@ def test_missing_package_is_installed_after_asking(packaging):
 
     packaging.installed, packaging.answer = {"PyWavelets"}, "accept"
     ensurePackages(REQUIREMENTS, "auto")
-    assert [missing[0].split(">")[0] for missing in packaging.asked] == ["onnxruntime"]
+    (text,) = packaging.asked
+    assert "onnxruntime" in text
+    assert "MB" in text
+    assert "no network" in text
+    assert "Uninstall" in text
+    assert "PyWavelets" not in text
+    assert packaging.installed == {"PyWavelets", "onnxruntime"}
 
 
-@pytest.mark.parametrize("answer", ["decline", "testing mode"])
+@pytest.mark.parametrize("answer", ["decline", "testing mode", "no network"])
 def test_what_is_still_missing_is_said(packaging, answer):
     from LowDoseDenoiseLib.install import ensurePackages
 
@@ -55,7 +72,8 @@ def test_what_is_still_missing_is_said(packaging, answer):
     with pytest.raises(UserError, match=r"onnxruntime.*PyWavelets") as refused:
         ensurePackages(REQUIREMENTS, "auto")
     assert refused.value.code == "missing-package"
-    assert refused.value.remedy
+    assert "Install from folder" in refused.value.remedy
+    assert packaging.installed == set()
 
 
 def test_torch_without_its_extension_is_refused_with_a_remedy(packaging, monkeypatch):
@@ -75,7 +93,7 @@ def test_torch_needs_no_onnxruntime(packaging, monkeypatch):
     packaging.installed, packaging.answer = {"PyWavelets"}, "accept"
     monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: True)
     install.ensurePackages(REQUIREMENTS, "torch")
-    assert [missing[0].split(">")[0] for missing in packaging.asked] == ["safetensors"]
+    assert packaging.installed == {"PyWavelets", "safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +142,109 @@ def test_slicer_5_10_asks_and_installs_by_itself(slicer, monkeypatch):
         return version(name)
 
     monkeypatch.setattr(metadata, "version", versions)
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: "onnxruntime" in text)
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text, windowTitle: "onnxruntime" in text)
     monkeypatch.setattr(slicer.util, "pip_install", lambda missing: installed.update(["onnxruntime"]), raising=False)
     ensurePackages(REQUIREMENTS, "auto")
     assert installed == {"onnxruntime"}
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A folder as `inference-core bundle` makes it for this computer; its wheels hold nothing."""
+    from inference_core.bundle.make import REQUIREMENTS as requirements
+    from inference_core.bundle.platforms import this_platform, this_python
+    from inference_core.bundle.sealed import Bundle, seal
+
+    folder = tmp_path / "a bundle"
+    folder.mkdir()
+    for requirement in requirements:
+        (folder / f"{requirement.split('>')[0]}-9.0-py3-none-any.whl").write_bytes(b"")
+    seal(folder, Bundle(this_platform(), this_python(), requirements))
+    return folder
+
+
+def test_install_from_a_folder_needs_no_network(packaging, bundle):
+    from LowDoseDenoiseLib.install import checkFolder, installFromFolder
+
+    packaging.installed, packaging.answer = {"PyWavelets"}, "accept"
+    text = installFromFolder(bundle, checkFolder(bundle))
+    assert "Installed" in text
+    assert packaging.installed == {"PyWavelets", "onnxruntime"}
+    assert packaging.pip_arguments[:3] == ["--no-index", "--find-links", str(bundle)]
+    assert not [argument for argument in packaging.pip_arguments if argument.startswith("PyWavelets")]
+    assert "onnxruntime" in packaging.asked[0]
+
+
+def test_a_folder_that_holds_nothing_new_asks_nothing(packaging, bundle):
+    from LowDoseDenoiseLib.install import checkFolder, installFromFolder
+
+    assert "already" in installFromFolder(bundle, checkFolder(bundle))
+    assert packaging.asked == []
+
+
+def test_a_declined_folder_installs_nothing_and_says_so(packaging, bundle):
+    from LowDoseDenoiseLib.install import checkFolder, installFromFolder
+
+    packaging.installed, packaging.answer = set(), "decline"
+    assert "Nothing was installed" in installFromFolder(bundle, checkFolder(bundle))
+    assert packaging.installed == set()
+
+
+@pytest.mark.parametrize("answer", ["no network", "testing mode"])
+def test_a_folder_that_pip_could_not_install_is_said_with_the_remedy(packaging, bundle, answer):
+    from LowDoseDenoiseLib.install import checkFolder, installFromFolder
+
+    from inference_core.errors import UserError
+
+    packaging.installed, packaging.answer = set(), answer
+    with pytest.raises(UserError, match=r"onnxruntime.*PyWavelets") as refused:
+        installFromFolder(bundle, checkFolder(bundle))
+    assert refused.value.code == "install-failed"
+    assert "Restart Slicer" in refused.value.remedy
+
+
+def test_a_changed_folder_is_refused(packaging, bundle):
+    from LowDoseDenoiseLib.install import checkFolder
+
+    from inference_core.errors import UserError
+
+    (bundle / "onnxruntime-9.0-py3-none-any.whl").write_bytes(b"something else")
+    with pytest.raises(UserError, match="onnxruntime-9") as refused:
+        checkFolder(bundle)
+    assert refused.value.code == "checksum"
+
+
+def test_uninstall_takes_what_the_module_had_installed(packaging, slicer, monkeypatch):
+    from LowDoseDenoiseLib import install
+
+    taken = []
+    monkeypatch.setattr(slicer.util, "pip_uninstall", taken.append, raising=False)
+    packaging.answer = "accept"
+    assert "Restart" in install.uninstall()
+    assert taken == [["onnxruntime", "PyWavelets"]]
+    assert "Other extensions" in packaging.asked[0]
+
+
+def test_a_declined_uninstall_takes_nothing(packaging, slicer, monkeypatch):
+    from LowDoseDenoiseLib import install
+
+    taken = []
+    monkeypatch.setattr(slicer.util, "pip_uninstall", taken.append, raising=False)
+    packaging.answer = "decline"
+    assert "Nothing" in install.uninstall()
+    assert taken == []
+
+
+def test_an_uninstall_that_fails_says_what_to_do(packaging, slicer, monkeypatch):
+    from LowDoseDenoiseLib import install
+
+    from inference_core.errors import UserError
+
+    def fail(names):
+        raise subprocess.CalledProcessError(1, "pip")
+
+    monkeypatch.setattr(slicer.util, "pip_uninstall", fail, raising=False)
+    packaging.answer = "accept"
+    with pytest.raises(UserError, match="onnxruntime") as refused:
+        install.uninstall()
+    assert "Restart Slicer" in refused.value.remedy

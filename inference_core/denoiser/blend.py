@@ -27,6 +27,10 @@ def difference(image: NDArray[Any], full: NDArray[Any]) -> NDArray[Any]:
     """
     if image.dtype.kind == "f":
         return np.subtract(full, image, dtype=np.float64).astype(np.float32)
+    if image.dtype == full.dtype == np.int16 and image.size:
+        lowest, highest = min(image.min(), full.min()), max(image.max(), full.max())
+        if int(highest) - int(lowest) < 2**15:  # any CT: no difference can overflow
+            return np.subtract(full, image)
     change = full.astype(np.int32) - image
     narrow = not change.size or (change.min() >= -(2**15) and change.max() < 2**15)
     return change.astype(np.int16) if narrow else change
