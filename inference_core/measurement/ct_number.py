@@ -13,6 +13,8 @@ from inference_core.measurement.tissue import tissue_masks
 
 LIMIT_HU = {"air": 0.5, "soft": 0.5, "bone": 10.0}
 """Largest shift of a tissue's mean that passes. Bone borders on everything else, so its mean moves with its edges."""
+LOW_BAND_LIMIT = 2.0
+"""Largest change of the low band in any pixel that passes, HU; models that keep it stay below 0.5."""
 MOST_SLICES = 64
 
 
@@ -97,6 +99,17 @@ def check_ct_numbers(
     return rows
 
 
+def what_moved(rows: list[TissueShift], low_band_change: float) -> str:
+    """In words, what moved too far; empty where nothing did.
+
+    A tissue's mean can stay where single places move far, up here and down there: the low band tells.
+    """
+    moved = [f"{row.tissue} {row.shift:+.2f} HU" for row in rows if not row.passed]
+    if low_band_change > LOW_BAND_LIMIT:
+        moved.append(f"places larger than 64 pixels by up to {low_band_change:.1f} HU")
+    return ", ".join(moved)
+
+
 def format_check(rows: list[TissueShift], low_band_change: float) -> str:
     """The check as lines for a terminal."""
     lines = [f"{'tissue':<12} {'voxels':>10} {'before':>9} {'after':>9} {'shift HU':>9}  check"]
@@ -105,5 +118,6 @@ def format_check(rows: list[TissueShift], low_band_change: float) -> str:
         f"  {'ok' if row.passed else 'MOVED'} (limit {max(LIMIT_HU[row.tissue], row.uncertainty):.2f})"
         for row in rows
     ]
-    lines.append(f"low band (coarser than 64 pixels): moved by {low_band_change:.3f} HU at most")
+    state = "" if low_band_change <= LOW_BAND_LIMIT else f"  MOVED (limit {LOW_BAND_LIMIT:.2f})"
+    lines.append(f"low band (coarser than 64 pixels): moved by {low_band_change:.3f} HU at most{state}")
     return "\n".join(lines)
