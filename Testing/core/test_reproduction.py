@@ -2,6 +2,14 @@
 
 import json
 import math
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,17 +20,21 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("skimage")
 
+import inference_core
 from inference_core.cli.reproduce import ct
 from inference_core.errors import UserError
 from inference_core.evaluation.reproduction import budget, table2, temporal_data
 from inference_core.evaluation.reproduction.budget import Job, cpu_seconds, steps_for, trained
 from inference_core.evaluation.reproduction.figures import write_figure_4
 from inference_core.evaluation.reproduction.methods import METHODS, chosen_methods
+from inference_core.evaluation.reproduction.request import Request, check, training_pair
 from inference_core.evaluation.reproduction.table2 import measured
 from inference_core.evaluation.reproduction.temporal_data import TestCt, shift_ct_numbers
 from inference_core.image.reading import read_volume
 from inference_core.image.volume import Volume
 from inference_core.image.writing import write_volume
+from inference_core.models.registry import BUNDLED
+from inference_core.scratch import process_alive
 from inference_core.simulation.head_anatomy import Roi
 
 
@@ -174,6 +186,14 @@ def test_every_configuration_is_there():
         ({"table": 2, "methods": ["dml_robust_warm"]}, "no-warm-start"),
         ({"low": "low", "full": "full", "train": ["A"], "test": "A_sharp"}, "patient-overlap"),
         ({"low": "low", "full": "full", "train": ["A"], "test": "C"}, "no-pairs"),
+        ({"low": "low", "full": "full", "train": ["B1"], "test": "B"}, "patient-overlap"),
+        ({"low": "low", "full": "full", "train": ["C"], "test": "B"}, "no-such-patient"),
+        ({"low": "low", "full": "low", "train": ["A"], "test": "B_"}, "folder-twice"),
+        ({"low": "low", "full": "nowhere", "train": ["A"], "test": "B_"}, "no-such-folder"),
+        ({"table": 2, "minutes": math.inf}, "minutes"),
+        ({"table": 2, "default": "nothing"}, "no-such-model"),
+        ({"table": 2, "warm_start": "nothing"}, "no-such-model"),
+        ({"table": 2, "head": Path("nowhere.nrrd")}, "no-such-file"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_done(options, code, pairs, tmp_path):
@@ -182,16 +202,63 @@ def test_what_cannot_work_is_refused_before_anything_is_done(options, code, pair
         ct(out=tmp_path / "out", **given)
     assert caught.value.code == code
     assert not (tmp_path / "out").exists()
+    for option in ("full", "warm_start", "default", "head"):
+        if code.startswith("no-such-") and option in options and code != "no-such-patient":
+            assert f"--{option.replace('_', '-')}: " in caught.value.message
+
+
+def test_a_run_folder_inside_the_data_is_refused(pairs):
+    with pytest.raises(UserError, match="--low"):
+        ct(low=pairs / "low", full=pairs / "full", train=["A"], test="B_", out=pairs / "low" / "out")
+    assert not (pairs / "low" / "out").exists()
+
+
+def test_a_warm_start_of_another_network_is_refused(tmp_path):
+    text = json.loads((BUNDLED / "low-dose-ct.json").read_text())
+    text["architecture"]["name"] = "rrdb_sn"
+    text["architecture"]["arguments"] = {}
+    (tmp_path / "low-dose-ct.json").write_text(json.dumps(text))
+    with pytest.raises(UserError, match=r"--warm-start: .*rrdb_sn.* trains unshuffle_unet") as caught:
+        ct(table=2, warm_start=str(tmp_path / "low-dose-ct.json"), out=tmp_path / "out")
+    assert caught.value.code == "other-network"
+
+
+@pytest.mark.parametrize(("shape", "code"), [((80, 40, 44), "not-square"), ((9, 40, 40), "too-few-slices")])
+def test_a_head_that_will_not_do_is_refused(shape, code, tmp_path):
+    image = np.rint(made_slice(*shape[1:], 20)).astype(np.int16)
+    write_volume(Volume(np.broadcast_to(image, shape).copy()), tmp_path / "head.nrrd")
+    with pytest.raises(UserError, match="--head: ") as caught:
+        ct(table=2, head=tmp_path / "head.nrrd", out=tmp_path / "out")
+    assert caught.value.code == code
+    assert not (tmp_path / "out").exists()
+
+
+def test_filters_are_tuned_on_a_patient_that_is_trained_on(tmp_path):
+    for name in ("low/P10_1.nrrd", "full/P10_1.nrrd", "low/P1_1.nrrd", "full/P1_1.nrrd"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert training_pair(tmp_path / "low", tmp_path / "full", ["P1"]) == "P1_1"
+    with pytest.raises(UserError, match="--train"):
+        training_pair(tmp_path / "low", tmp_path / "full", ["P"])
+
+
+def test_what_is_left_out_is_said():
+    request = Request(Path("out"), None, None, [], "", None, 5.0, (2,), ["cyclegan", "dml"], None, None, False)
+    said = check(request)[1]
+    assert "wavCycleGAN, GAN-Circle, invertible cycleGAN, DML robust, from scratch (not in --methods)" in said
+    assert not any("cycleGAN, wav" in one or "faithful" in one for one in said)
+    assert not any("--methods" in one for one in check(replace(request, methods=None))[1])
 
 
 @pytest.fixture
 def pairs(tmp_path):
-    """One slice at both doses of each of two made patients."""
+    """One slice at both doses of each of the made patients A, B and B1."""
     for dose, noise in (("low", 60), ("full", 25)):
         (tmp_path / dose).mkdir()
         for k, patient in enumerate("AB"):
             image = made_slice(128, 128, noise, seed=10 * k + noise)
             write_volume(Volume(np.rint(image)[None].astype(np.int16)), tmp_path / dose / f"{patient}_sharp_1.nrrd")
+        write_volume(Volume(np.rint(image)[None].astype(np.int16)), tmp_path / dose / "B1_sharp_1.nrrd")
     return tmp_path
 
 
@@ -199,7 +266,7 @@ def test_two_methods_from_files_to_table_and_figure_and_again_without_training(p
     monkeypatch.setattr(budget, "PROBE_SECONDS", 0.1)
     out = tmp_path / "reproduced"
     options = {
-        "low": pairs / "low", "full": pairs / "full", "train": ["A"], "test": "B", "table": 1, "minutes": 0.01,
+        "low": pairs / "low", "full": pairs / "full", "train": ["A"], "test": "B_", "table": 1, "minutes": 0.01,
         "methods": ["cyclegan", "dml"], "default": "low-dose-ct", "out": out,
     }  # fmt: skip
     ct(**options)
@@ -231,8 +298,43 @@ def test_two_methods_from_files_to_table_and_figure_and_again_without_training(p
 
 
 def test_a_training_that_fails_says_why(tmp_path):
-    job = Job("dml_aapm", (f"low_dose=[{tmp_path / 'nowhere'}]", f"full_dose=[{tmp_path / 'nowhere'}]"), 1.0)
+    job = Job("dml_aapm", (f"low_dose=[{tmp_path / 'nowhere'}]", f"full_dose=[{tmp_path / 'neither'}]"), 1.0)
     with pytest.raises(UserError) as caught:
         trained(job, tmp_path / "runs" / "dml", tmp_path / "runs" / "dml_probe.json")
     assert caught.value.code == "training-failed"
     assert "nowhere is not a folder" in caught.value.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, ending a process cannot be passed on")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ending_it_ends_its_training(number, pairs, tmp_path):
+    out = tmp_path / "out"
+    words = ["reproduce", "ct", "--low", pairs / "low", "--full", pairs / "full", "--train", "A", "--test", "B_"]
+    words += ["--methods", "dml", "--out", out]
+    code = "import sys; from inference_core.cli import main; main(sys.argv[1:])"
+    parent = str(Path(inference_core.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": parent}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    running = out / "runs" / "table1" / "dml_probe" / "running"
+    while process.poll() is None and not (running.is_file() and running.read_text()):
+        time.sleep(0.1)
+    training = json.loads(running.read_text())["process"]
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number
+    assert "The same command goes on" in said
+    assert "Traceback" not in said
+    assert not process_alive(training)
+
+
+def test_a_folder_where_a_training_goes_on_is_left_alone(tmp_path):
+    probe = tmp_path / "runs" / "dml_probe.json"
+    folder = probe.with_suffix("")
+    folder.mkdir(parents=True)
+    (folder / "running").write_text(json.dumps({"machine": platform.node(), "process": os.getpid()}))
+    with pytest.raises(UserError, match=f"or end process {os.getpid()}; then give the same command") as caught:
+        trained(Job("dml_aapm", (), 1.0), tmp_path / "runs" / "dml", probe)
+    assert caught.value.code == "folder-in-use"
+    assert (folder / "running").is_file()

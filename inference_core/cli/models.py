@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,7 @@ def _add_original(source: Source, name: str | None) -> None:
             f"To import a checkpoint, {', '.join(missing)} must be installed.",
             "Install it: pip install 'faithful-imaging[train]'.",
         )
+    _check_name(source.importer.replace("_", "-") if name is None else name)
     from safetensors.torch import save_file
 
     from inference_core.models.importers import card_of, read_original
@@ -93,3 +95,19 @@ def _add_original(source: Source, name: str | None) -> None:
         publish(aside / "model.safetensors", card)
         added = add_model(card, name)
     print(f"added {added.id}: {added.path}", *imported.notes, sep="\n")
+
+
+def _check_name(name: str) -> None:
+    """Refuse, before time is spent, a name that adding would refuse after it."""
+    from inference_core.models.registry import NAME, list_models, own_models
+
+    if not re.fullmatch(NAME, name):
+        raise UserError(
+            "model-name", f"{name!r} cannot name a model.",
+            "Give --name with letters, digits, dots, dashes and underscores, at most 64, a letter or digit first.",
+        )  # fmt: skip
+    folder = own_models()
+    used = {card.id.lower() for card in list_models()}
+    used |= {one.name.lower() for one in folder.iterdir()} if folder.is_dir() else set()
+    if name.lower() in used:
+        raise UserError("model-exists", f"A model {name!r} is there already.", "Give it another --name.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,9 +36,10 @@ def ct(
         low: Folder of low-dose CT, for table 1.
         full: Folder of full-dose CT, files of the same names.
         train: Patients to train on: names of files up to the first _.
-        test: Test on the files whose name starts with this, e.g. P7 or P7_sharp; not a patient of --train.
+        test: Test on the files whose name starts with this, e.g. P7_ or P7_sharp; none may be of a patient of --train.
         head: A head CT with little noise, for more of table 2; without it, on phantoms alone.
-        minutes: CPU time of each training's steps. Table 1 has a training a method, table 2 two.
+        minutes: CPU time of each training's steps. Table 1 has a training a method, table 2 two. On top come, for each
+            method and table, 5 s to measure a step, and starting, reading data, publishing, scoring, filters and BM3D.
         table: Make this table only; 1 or 2.
         methods: Train these only: cyclegan, wavcyclegan, gan_circle, cycle_free, dml, dml_robust, dml_robust_warm.
         warm_start: Model that dml_robust_warm starts from; it must not have seen the test patient.
@@ -43,18 +47,40 @@ def ct(
         bm3d: Score BM3D too (pip install 'faithful-imaging[bench]'; non-commercial use only); 11 s a slice.
         out: Folder of data, trainings and figures; the results are OUT.md, OUT.csv and OUT.json beside it.
     """
-    from inference_core.evaluation.reproduction.reproduce import Request, reproduce
+    from inference_core.evaluation.reproduction.reproduce import reproduce
+    from inference_core.evaluation.reproduction.request import Request
 
     tables: tuple[Literal[1, 2], ...] = (1, 2) if table is None else (table,)
     request = Request(out, low, full, train or [], test, head, minutes, tables, methods, warm_start, default, bm3d)
-    try:
-        text, written = reproduce(request)
-    except (Cancelled, KeyboardInterrupt):
-        print("Stopped. The same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+    with _terminated_as_by_ctrl_c() as seen:
+        try:
+            text, written = reproduce(request)
+        except (Cancelled, KeyboardInterrupt):
+            print("Stopped. The same command goes on from here.", file=sys.stderr)
+            sys.exit(128 + (seen[0] if seen else signal.SIGINT))
     print(text)
     for path in written:
         print(f"wrote {path}")
+
+
+@contextmanager
+def _terminated_as_by_ctrl_c() -> Iterator[list[int]]:
+    """Termination and a closed terminal interrupt like Ctrl-C, so that no training goes on alone; gives what came."""
+    seen: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if not seen:  # some supervisors send it twice
+            seen.append(number)
+            raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # nohup has hang-ups ignored
+    before = {number: signal.signal(number, note) for number in heard}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 COMMANDS: dict[str, Any] = {"_help": "Make the papers' tables again.", "ct": ct}

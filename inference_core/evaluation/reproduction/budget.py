@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from typing import IO, Any
 import inference_core
 from inference_core.errors import Cancelled, UserError
 from inference_core.image.writing import write_aside
+from inference_core.scratch import process_alive
 
 PROBE_SECONDS = 5.0  # of CPU time, of the steps that a step's cost is measured on
 UNENDING = 1_000_000  # steps; a probe is stopped long before
@@ -82,9 +84,9 @@ def trained(job: Job, run: Path, probe: Path) -> Trained:
     Raises
     ------
     UserError
-        ``other-job`` where the folder holds another job's run, ``training-failed``.
+        ``other-job`` where the folder holds another job's run, ``folder-in-use``, ``training-failed``.
     Cancelled
-        After Ctrl-C; the same call goes on.
+        Where the training was told to stop; the same call goes on. So it does after Ctrl-C here (KeyboardInterrupt).
     """
     run.parent.mkdir(parents=True, exist_ok=True)
     note = run.with_name(f"{run.name}.json")
@@ -98,9 +100,14 @@ def trained(job: Job, run: Path, probe: Path) -> Trained:
         _say(f"training {run}: {steps} steps of {seconds:.3g} CPU s")
         often = max(steps // LINES_IN_LOG, 1)
         words = [f"steps={steps}", f"log_every={often}", f"checkpoint_every={max(steps // 5, 1)}"]
+        _check_free(run)
         with open(run.with_name(f"{run.name}.txt"), "a", encoding="utf-8") as output:
             process = _start(job, run, words, output)
-            _wait(process)
+            try:
+                process.wait()
+            except BaseException:  # Ctrl-C or termination: it must not go on alone
+                _end(process)
+                raise
         if process.returncode == 130:
             raise Cancelled
         if process.returncode:
@@ -135,6 +142,7 @@ def _seconds_a_step(job: Job, probe: Path) -> float:
         if kept["of"] == cost:
             return float(kept["seconds_a_step"])
     folder = probe.with_suffix("")
+    _check_free(folder)
     shutil.rmtree(folder, ignore_errors=True)
     _say(f"measuring what a step of {job.config} costs")
     text = folder.with_suffix(".txt")
@@ -145,8 +153,7 @@ def _seconds_a_step(job: Job, probe: Path) -> float:
             while process.poll() is None and not _enough(_read_lines(folder)):
                 time.sleep(0.2)
         finally:
-            process.terminate()  # it stops after its step
-            _wait(process)
+            _end(process)
     lines = _read_lines(folder)
     if not _enough(lines):
         raise _failed(folder)
@@ -166,7 +173,7 @@ def _names_data(word: str) -> bool:
 
 
 def _start(job: Job, out: Path, words: Sequence[str], output: IO[str]) -> subprocess.Popen[str]:
-    """Start a training on one thread."""
+    """Start a training on one thread, in a session of its own: Ctrl-C reaches us alone, and is passed on once."""
     code = "import sys; from inference_core.cli import main; main(sys.argv[1:])"
     arguments = ["train", "denoiser", "--config", job.config, *job.settings, "accelerator=cpu", f"out={out}", *words]
     parent = str(Path(inference_core.__file__).parents[1])
@@ -178,16 +185,39 @@ def _start(job: Job, out: Path, words: Sequence[str], output: IO[str]) -> subpro
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, **single, "PYTHONPATH": path},
+        start_new_session=True,
     )
 
 
-def _wait(process: subprocess.Popen[str]) -> None:
-    """Wait for its end. Ctrl-C reaches it too: it writes a checkpoint then, and is waited for."""
+def _end(process: subprocess.Popen[str]) -> None:
+    """Have it stop after its step, with a checkpoint; a second Ctrl-C ends it at once."""
+    process.terminate()
     try:
         process.wait()
-    except KeyboardInterrupt:
+    except BaseException:
+        process.kill()
         process.wait()
-        raise Cancelled from None
+        raise
+
+
+def _check_free(run: Path) -> None:
+    """Refuse a folder in which a training goes on that a killed call left behind."""
+    try:
+        other = json.loads((run / "running").read_text(encoding="utf-8"))
+        machine, number = other["machine"], int(other["process"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if machine != platform.node():
+        raise UserError(
+            "folder-in-use", f"A training goes on in {run} on another machine ({machine}, process {number}).",
+            f"Wait for its end; if it is gone for good, remove {run / 'running'}. Then give the same command again.",
+        )  # fmt: skip
+    if process_alive(number):
+        raise UserError(
+            "folder-in-use", f"A training goes on in {run} that another call started (process {number}).",
+            f"Wait for its end, or end process {number}; then give the same command again."
+            f" If that process is no training, remove {run / 'running'}.",
+        )  # fmt: skip
 
 
 def _read_lines(run: Path) -> Lines:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from inference_core.errors import UserError
-from inference_core.evaluation.extras import need
 from inference_core.evaluation.networks import Denoiser, network_denoiser
-from inference_core.evaluation.peers import BM3D_NOTE, check_peers, tuned_peers
+from inference_core.evaluation.peers import BM3D_NOTE, tuned_peers
 from inference_core.evaluation.phantom import phantom_pair
 from inference_core.evaluation.reproduction import table1, table2
 from inference_core.evaluation.reproduction.budget import Job, Trained, trained
 from inference_core.evaluation.reproduction.figures import write_figure_3, write_figure_4
-from inference_core.evaluation.reproduction.methods import PAPER_LOW_DOSE, Method, chosen_methods
+from inference_core.evaluation.reproduction.methods import PAPER_LOW_DOSE, Method
+from inference_core.evaluation.reproduction.request import Request, check, training_pair
 from inference_core.evaluation.reproduction.results import Tables, make_folder, write_results
 from inference_core.evaluation.reproduction.temporal_data import VARIANTS, make_temporal_data, read_test_cts
 from inference_core.evaluation.run import LOW_DOSE, evaluate
@@ -30,24 +29,6 @@ the steps follow from what a step cost in a short measurement. Equal time, not e
 NOT_RUN = """\
 Not run: the paper's length (for DML 77,800 steps of 8 crops of 128 x 128, some 100 hours of one core), the rivals at
 full size, any GPU, and the paper's temporal-bone scans, which are not public."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for; see :func:`inference_core.cli.reproduce.ct`."""
-
-    out: Path
-    low: Path | None
-    full: Path | None
-    train: list[str]
-    test: str
-    head: Path | None
-    minutes: float
-    tables: tuple[Literal[1, 2], ...]
-    methods: list[str] | None
-    warm_start: str | None
-    default: str | None
-    bm3d: bool
 
 
 @dataclass
@@ -74,7 +55,7 @@ def reproduce(request: Request) -> tuple[str, list[Path]]:
     Cancelled
         After Ctrl-C; the same request goes on.
     """
-    methods, left_out = _check(request)
+    methods, left_out = check(request)
     make_folder(request.out)
     found = Found()
     if 1 in request.tables:
@@ -87,48 +68,6 @@ def reproduce(request: Request) -> tuple[str, list[Path]]:
     runs = {name: asdict(job) | asdict(done) for name, (job, done) in found.trainings.items()}
     settings = _plain({**asdict(request), "runs": runs, "pictures": found.pictures})
     return text, [*write_results(request.out, text, found.tables, settings), *found.pictures]
-
-
-def _check(request: Request) -> tuple[list[Method], list[str]]:
-    """The methods to run, and what is not run; refuse what cannot work."""
-    if not request.minutes > 0:
-        raise UserError("minutes", f"The budget is {request.minutes:g} minutes.", "Give --minutes above 0.")
-    methods = [*chosen_methods(request.methods)]
-    if request.methods and request.warm_start is None and any(method.warm for method in methods):
-        raise UserError(
-            "no-warm-start", "The warm start needs a model to start from.",
-            "Give --warm-start MODEL, one that was not trained on the test patient.",
-        )  # fmt: skip
-    for package in ("torch", "lightning_fabric", "onnxscript", "skimage"):
-        need(package, "train", "Training and scoring")
-    left_out = []
-    if 1 in request.tables:
-        _check_files(request)
-        check_peers(True, request.bm3d)
-        if request.warm_start is None:
-            left_out.append("DML robust from a warm start (give --warm-start)")
-        if request.default is None:
-            left_out.append("the default model (give --default, one that was not trained on the test patient)")
-        if not request.bm3d:
-            left_out.append("BM3D (give --bm3d)")
-    if 2 in request.tables and request.head is None:
-        left_out.append("table 2 on a head CT (give --head)")
-    return [method for method in methods if request.warm_start or not method.warm], left_out
-
-
-def _check_files(request: Request) -> None:
-    if request.low is None or request.full is None or not request.train or not request.test:
-        raise UserError(
-            "no-data", "Table 1 is trained and measured on your own pairs of low and full dose.",
-            "Give --low, --full, --train and --test; or --table 2, which needs none.",
-        )  # fmt: skip
-    if request.test.split("_")[0] in request.train:
-        raise UserError(
-            "patient-overlap", f"{request.test} would be trained on and tested on.",
-            "A patient may be in one of --train and --test only.",
-        )  # fmt: skip
-    for name in (*request.train, request.test):
-        from_files(request.low, request.full, name)
 
 
 def _table_1(request: Request, methods: list[Method], found: Found) -> None:
@@ -148,7 +87,8 @@ def _table_1(request: Request, methods: list[Method], found: Found) -> None:
     if request.default is not None:
         name, denoise, _ = network_denoiser(request.default)
         networks[f"model {name}"] = denoise
-    tuning = from_files(request.low, request.full, request.train[0]).tuning("")
+    tuned_on = training_pair(request.low, request.full, request.train)
+    tuning = from_files(request.low, request.full, "").tuning(tuned_on)
     peers, _ = tuned_peers(tuning.low, tuning.reference, filters=True, bm3d=request.bm3d)
     source = from_files(request.low, request.full, request.test)
     results = evaluate(source.pairs(), networks | peers, total=source.count)
@@ -171,7 +111,7 @@ def _figure_3(out: Path, denoisers: Mapping[str, Denoiser], found: Found) -> Non
 
 
 def _table_2(request: Request, methods: list[Method], found: Found) -> None:
-    folder, runs = request.out / "data", request.out / "runs" / "table2"
+    folder, runs = request.data, request.out / "runs" / "table2"
     made = make_temporal_data(folder, request.head)
     noise = ", ".join(f"{name} {hu:g}" for name, hu in made["noise_in_brain_hu"].items())
     found.text.append(f"## Table 2\n\nNoise in the brain of the tested CTs, HU: {noise}.\n")

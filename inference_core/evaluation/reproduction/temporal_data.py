@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_core.denoiser.guard import check_ct
 from inference_core.errors import UserError
 from inference_core.image.reading import read_volume
 from inference_core.image.volume import Volume
@@ -110,21 +111,56 @@ def make_temporal_data(folder: Path, head_ct: Path | None) -> dict[str, Any]:
     UserError
         ``other-data`` where the folder holds data of another head CT, or what reading raises.
     """
-    settings = _settings(head_ct)
-    made = folder / "made.json"
-    if made.is_file():
-        record: dict[str, Any] = json.loads(made.read_text(encoding="utf-8"))
-        if record["settings"] != settings:
-            raise UserError("other-data", f"{folder} holds data that were made otherwise.", "Give another --out.")
-        return record
+    before = made_before(folder, head_ct)
+    if before is not None:
+        return before
     for part in [*(f"{variant}/{dose}" for variant in VARIANTS for dose in ("low", "full")), "test"]:
         (folder / part).mkdir(parents=True, exist_ok=True)
     noise = _phantoms(folder)
     if head_ct is not None:
         noise |= _head_slices(folder, head_ct)
-    record = {"settings": settings, "noise_in_brain_hu": noise}
+    record = {"settings": _settings(head_ct), "noise_in_brain_hu": noise}
+    made = folder / "made.json"
     write_aside(made, lambda aside: aside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8"))
     return record
+
+
+def made_before(folder: Path, head_ct: Path | None) -> dict[str, Any] | None:
+    """The record of data that are made already; None where there are none.
+
+    Raises
+    ------
+    UserError
+        ``other-data``.
+    """
+    made = folder / "made.json"
+    if not made.is_file():
+        return None
+    record: dict[str, Any] = json.loads(made.read_text(encoding="utf-8"))
+    if record["settings"] != _settings(head_ct):
+        raise UserError(
+            "other-data", f"{folder} holds data that were made otherwise, e.g. with another --head.",
+            "Give another --out.",
+        )  # fmt: skip
+    return record
+
+
+def read_head(ct: Path) -> Volume:
+    """Read a clean head CT and check that it will do.
+
+    Raises
+    ------
+    UserError
+        ``not-square``, ``too-few-slices``, or what reading and :func:`~inference_core.denoiser.guard.check_ct` raise.
+    """
+    volume = read_volume(ct)
+    check_ct(volume)
+    count, rows, columns = volume.voxels.shape
+    if rows != columns:
+        raise UserError("not-square", f"{ct} has slices of {rows} x {columns} pixels.", "Give square slices.")
+    if not all(head_slices(count).values()):
+        raise UserError("too-few-slices", f"{ct} has {count} slices.", "Give a head CT of about 80 slices or more.")
+    return volume
 
 
 def read_test_cts(folder: Path, variant: Variant) -> list[TestCt]:
@@ -180,15 +216,9 @@ def _phantom_sinogram(seed: int, every: int) -> Float32Array:
 
 
 def _head_slices(folder: Path, ct: Path) -> dict[str, float]:
-    volume = read_volume(ct)
-    _, rows, columns = volume.voxels.shape
-    if rows != columns:
-        raise UserError("not-square", f"{ct} has slices of {rows} x {columns} pixels.", "Give square slices.")
+    volume = read_head(ct)
+    rows = len(volume.voxels[0])
     chosen = head_slices(len(volume.voxels))
-    if not all(chosen.values()):
-        raise UserError(
-            "too-few-slices", f"{ct} has {len(volume.voxels)} slices.", "Give a head CT of about 80 slices or more."
-        )
     name = ct.name.split(".")[0].replace("_", "-")
     pixel, photons = volume.spacing[0] / ENLARGED, PHOTONS["head"]
 

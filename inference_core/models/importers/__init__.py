@@ -1,7 +1,7 @@
 """Original checkpoints of other people's code as models of ours; one file a code.
 
-Each is strict: weights alone are read (``weights_only``, nothing pickled is run), and every key that is missing, not
-known or of another shape is named.
+Each is strict: weights alone are read (``weights_only``, nothing pickled is run), and keys that are missing, not
+known or of another shape are named (the first of many).
 """
 
 from __future__ import annotations

@@ -7,10 +7,15 @@ to be cannot matter here: we read HU, and the high band has neither the offset n
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from inference_core.errors import UserError
 from inference_core.models.importers.imported import Imported
-from inference_core.models.importers.state import check_state, count, read_state_dict, side
+from inference_core.models.importers.state import REMEDY, check_state, count, read_state_dict, side
 from inference_core.models.networks import build_network
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNIT_HU = 4000.0
 REACH = 40  # pixels that one block sees: four networks in a row of five 3x3 convolutions each, at half resolution
@@ -35,6 +40,8 @@ def read_cycle_free(path: Path) -> Imported:
     with torch.device("meta"):  # its shapes only
         network = build_network("invertible_generator", sizes)
     check_state(state, {name: tuple(value.shape) for name, value in network.state_dict().items()}, path)
+    for block in range(sizes["blocks"]):
+        _check_fixed(state, f"blocks.{block}.invconv.", path)
     return Imported(
         title="Cycle-free CycleGAN (Kwon, Ye, IEEE TCI 2021)",
         network="invertible_generator",
@@ -47,3 +54,23 @@ def read_cycle_free(path: Path) -> Imported:
             " and near the slice's edges the result differs from the original's."
         ],
     )
+
+
+def _check_fixed(state: dict[str, Tensor], prefix: str, path: Path) -> None:
+    """Refuse a block whose fixed matrices are not what they are by construction: it would not be invertible as told."""
+    import torch
+
+    one = torch.eye(4)
+    upper = torch.triu(torch.ones(4, 4), 1)
+    order = state[f"{prefix}w_p"]
+    is_order = order.count_nonzero() == 4 and (order @ order.T).equal(one) and (order >= 0).all()
+    fixed = {
+        "w_p": (bool(is_order), "a permutation matrix"),
+        "s_sign": (bool((state[f"{prefix}s_sign"].abs() == 1).all()), "of +1 and -1 alone"),
+        "u_mask": (state[f"{prefix}u_mask"].equal(upper), "1 above the diagonal and 0 elsewhere"),
+        "l_mask": (state[f"{prefix}l_mask"].equal(upper.T), "1 below the diagonal and 0 elsewhere"),
+        "l_eye": (state[f"{prefix}l_eye"].equal(one), "the identity matrix"),
+    }
+    for name, (right, said) in fixed.items():
+        if not right:
+            raise UserError("bad-checkpoint", f"{path}: {prefix}{name} is not {said}.", REMEDY)

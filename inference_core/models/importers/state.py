@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inference_core.errors import UserError
 
@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 PREFIX = "module."  # of every key where DataParallel was saved with the network
 REMEDY = "Give a checkpoint of the generator as the original code saves it (torch.save of its state_dict)."
+SHOWN = 5  # names in a message
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Names and tensors (float32, on the CPU) of a file; nothing but tensors is unpickled.
+
+    The file holds the state dictionary, or one such dictionary among other things.
 
     Raises
     ------
@@ -27,6 +30,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
     import torch
 
+    if path.is_dir():
+        raise UserError("no-such-file", f"{path} is a folder.", "Give the checkpoint file in it.")
     if not path.is_file():
         raise UserError("no-such-file", f"There is no file {path}.", "Check its name.")
     try:
@@ -39,8 +44,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise UserError("bad-checkpoint", f"{path} is damaged or no checkpoint of torch.", REMEDY) from error
-    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise UserError("bad-checkpoint", f"{path} is no dictionary of names and weights.", REMEDY)
+    state = _only_state(state, path)
+    odd = [str(name) for name, value in state.items() if not _is_plain(value)]
+    if odd:
+        raise UserError("bad-checkpoint", f"{path} holds other than real, dense numbers in {_listed(odd)}.", REMEDY)
     state = {str(name): value.float() for name, value in state.items()}
     bad = [name for name, value in state.items() if not (value.numel() and value.isfinite().all())]
     if bad:
@@ -51,7 +58,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def check_state(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], path: Path) -> None:
-    """Refuse a state that has not exactly these names and shapes; all that differ are named.
+    """Refuse a state that has not exactly these names and shapes; those that differ are named (the first of many).
 
     Raises
     ------
@@ -85,5 +92,33 @@ def count(state: dict[str, Tensor], before: str, usual: int) -> int:
     return len(numbers) or usual
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+def _only_state(content: Any, path: Path) -> dict[str, Tensor]:
+    """What was loaded, or the one dictionary of tensors in it."""
+    if _is_state(content):
+        return dict(content)
+    inner = {str(key): one for key, one in content.items() if _is_state(one)} if isinstance(content, dict) else {}
+    if len(inner) == 1:
+        return dict(next(iter(inner.values())))
+    if inner:
+        raise UserError(
+            "bad-checkpoint", f"{path} holds several dictionaries of weights: {_listed([*inner])}.",
+            f"Save the generator's alone: torch.save(torch.load(FILE, weights_only=True)[{next(iter(inner))!r}], NEW).",
+        )  # fmt: skip
+    raise UserError("bad-checkpoint", f"{path} is no dictionary of names and weights.", REMEDY)
+
+
+def _is_state(content: Any) -> bool:
+    import torch
+
+    return isinstance(content, dict) and bool(content) and all(isinstance(v, torch.Tensor) for v in content.values())
+
+
+def _is_plain(value: Tensor) -> bool:
+    import torch
+
+    return value.layout == torch.strided and not (value.is_complex() or value.is_quantized)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
