@@ -31,6 +31,7 @@ from inference_core.training.checkpoint import newest_checkpoint, read_state  # 
 from inference_core.training.run_record import read_log  # noqa: E402
 
 TINY = ["steps=3", "batch=2", "crop=32", "margin=4", "positions=16", "log_every=1", "precision=32-true"]
+DOSES = ("low_dose", "full_dose")
 SMALL_NETWORK = "arguments={features: 8, growth: 4, blocks: 2, layers: 3}"
 
 
@@ -192,17 +193,36 @@ def test_adam_and_its_schedule_are_the_papers(doses, tmp_path):
     ("settings", "code"),
     [
         (["full_dose=[{low}]"], "folder-twice"),
+        (["full_dose=[{low}/../low]"], "folder-twice"),
+        (["low_dose=[{low},{low}/.]"], "folder-twice"),
+        (["out={low}/run"], "out-folder"),
+        (["out={low}/.."], "out-folder"),
         (["low_dose=[]"], "no-data"),
         (["full_dose=[]"], "no-data"),
         (["crop=136"], "crop"),
         (["crop=30"], "crop"),
-        (["temperature=0"], "not-positive"),
+        (["temperature=0"], "out-of-range"),
+        (["temperature=0.01"], "out-of-range"),
         (["discriminator_unit_hu=-1"], "not-positive"),
-        (["pool=0"], "not-positive"),
+        (["pool=0"], "out-of-range"),
+        (["pool=3"], "out-of-range"),
+        (["pool=32"], "out-of-range"),
+        (["network=unshuffle_unet", "pool=32"], "out-of-range"),
+        (["positions=1"], "out-of-range"),
+        (["weight_metric=-0.1"], "out-of-range"),
+        (["weight_adversarial=.nan"], "out-of-range"),
+        (["weight_identity=.inf"], "out-of-range"),
+        (["start_strength=1.5"], "out-of-range"),
         (["margin=-1"], "out-of-range"),
         (["input.kept_level=7"], "out-of-range"),
         (["split.test=[A,B]"], "no-patient"),
         (["network=no-such"], "no-such-network"),
+        (["network=unshuffle_cnn"], "no-such-network"),
+        (["arguments={{width: 8}}"], "bad-arguments"),
+        (["arguments={{features: -8}}"], "bad-arguments"),
+        (["arguments={{layers: 0}}"], "bad-arguments"),
+        (["arguments={{growth: 0}}"], "bad-arguments"),
+        (["network=unshuffle_unet", "arguments={{depth: 3}}"], "bad-arguments"),
         (["start_from=low-dose-ct"], "other-network"),
     ],
 )
@@ -213,6 +233,81 @@ def test_mistakes_end_with_the_remedy(doses, tmp_path, settings, code):
     assert error.value.code == code
     assert error.value.remedy
     assert not (tmp_path / "run" / "checkpoints").exists()
+    assert sorted(path.name for path in doses.iterdir()) == ["full", "low"]
+    assert all(len(list(folder.iterdir())) == 2 for folder in doses.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        ("dml_aapm", ["pool=3"]),
+        ("dml_aapm", ["network=unshuffle_cnn"]),
+        ("dml_aapm", ["arguments={width: 8}"]),
+        ("dml_aapm", ["start_from=low-dose-ct"]),
+        ("metric_noise2noise_ct", ["positions=1"]),
+        ("metric_noise2noise_ct", ["network=no-such"]),
+        ("metric_noise2noise_ct", ["weight_consistency=-1"]),
+        ("metric_noise2noise_ct", ["temperature=0.01"]),
+        ("metric_noise2noise_ct", ["network=rrdb_sn"]),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_data_are_read(tmp_path, config, settings):
+    data = [f"{dose}=[{tmp_path / dose}]" for dose in (("full_dose",) if "noise2noise" in config else DOSES)]
+    with pytest.raises(UserError) as error:  # of the settings: the data are not there
+        command_train(["denoiser", "--config", config, *data, f"out={tmp_path / 'run'}", "accelerator=cpu", *settings])
+    assert error.value.code in ("out-of-range", "no-such-network", "bad-arguments", "other-network")
+    if settings == ["network=unshuffle_cnn"]:
+        assert "rrdb_sn or unshuffle_unet" in error.value.remedy
+
+
+@pytest.mark.parametrize("place", ["inside", "around"])
+@pytest.mark.parametrize(
+    ("config", "given"),
+    [
+        *((config, DOSES) for config in ("dml_aapm", "cyclegan_ct", "gan_circle", "cycle_free")),
+        *((config, ("full_dose",)) for config in ("supervised_ct", "noise2noise_ct", "metric_noise2noise_ct")),
+        ("supervised_ct", ("pairs",)),
+    ],
+)
+def test_a_run_lies_apart_from_its_data(tmp_path, config, given, place):
+    folders = [tmp_path / "all" / dose for dose in given]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    out = folders[-1] / "new" / "run" if place == "inside" else tmp_path / "all"
+    data = [f"{dose}=[{folder}]" for dose, folder in zip(given, folders, strict=True)]
+    with pytest.raises(UserError) as error:
+        command_train(["denoiser", "--config", config, *data, f"out={out}"])
+    assert error.value.code == "out-folder"
+    assert all(str(folder) in error.value.message for folder in (out, folders[-1 if place == "inside" else 0]))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["all", *given])
+
+
+def test_weights_with_folded_spectral_norms_are_trained_on_as_they_are(doses, tmp_path):
+    first = tmp_path / "first"
+    main(arguments(doses, "dml_aapm", first, SMALL_NETWORK))
+    model = f"start_from={first / 'model.json'}"
+    with pytest.raises(UserError) as error:
+        command_train(arguments(doses, "dml_aapm", tmp_path / "run", SMALL_NETWORK, model)[1:])
+    assert "folded" in error.value.message
+    in_quotes = error.value.remedy.split("'")[1]
+    as_said = f"arguments={in_quotes}"
+    main(arguments(doses, "dml_aapm", tmp_path / "run", as_said, model, "steps=1", "learning_rate=1e-12"))
+    one, other = (weights_of(find_model(str(run / "model.json"), "denoise-ct")) for run in (first, tmp_path / "run"))
+    assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
+
+
+def test_a_run_that_is_done_is_left_as_it_is(doses, tmp_path, capfd, recwarn):
+    run = tmp_path / "run"
+    main(arguments(doses, "dml_aapm", run, SMALL_NETWORK))
+    assert not [warning for warning in recwarn if "LeafSpec" in str(warning.message)]
+    written = (run / "model.onnx").stat().st_mtime_ns
+    capfd.readouterr()
+    main(arguments(doses, "dml_aapm", run, SMALL_NETWORK))
+    assert f"This run is done: {run / 'model.json'}" in capfd.readouterr().err
+    assert (run / "model.onnx").stat().st_mtime_ns == written
+    (run / "model.onnx").write_bytes(b"half")
+    main(arguments(doses, "dml_aapm", run, SMALL_NETWORK))
+    assert find_model(str(run / "model.json"), "denoise-ct").file("onnx").is_file()
 
 
 # Models of the papers in the pipeline: the network gives the image, and may see all of it.

@@ -133,7 +133,7 @@ def test_what_lies_beyond_the_cards_halo_changes_nothing():
 
 def test_odd_depth_is_refused():
     for name in ("unshuffle_cnn", "unshuffle_unet"):
-        with pytest.raises(ValueError, match="even"):
+        with pytest.raises(UserError, match="even"):
             build_network(name, {"depth": 7})
 
 

@@ -116,6 +116,7 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(doses, tmp_path, mo
         ("cyclegan_ct", "crop=16", "crop"),
         ("cyclegan_ct", "blocks=0", "not-positive"),
         ("cyclegan_ct", "weight_cycle=-1", "out-of-range"),
+        ("cyclegan_ct", "weight_cycle=.inf", "out-of-range"),
         ("gan_circle", "pool=-1", "out-of-range"),
         ("gan_circle", "critic_width=0", "not-positive"),
         ("cycle_free", "input.band=whole", "out-of-range"),

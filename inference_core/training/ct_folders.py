@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,6 +63,25 @@ def scan_paths(folder: Path) -> list[Path]:
     if not paths:
         raise UserError("no-scans", f"There is no scan in {folder}.", "Put volume files or DICOM folders in it.")
     return paths
+
+
+def check_apart_from(out: Path, folders: Iterable[Path]) -> None:
+    """Refuse a run's folder in a folder of data, and a folder of data in the run's.
+
+    Raises
+    ------
+    UserError
+        ``out-folder``.
+    """
+    run = out.resolve()
+    for folder in folders:
+        data = folder.resolve()
+        if run.is_relative_to(data) or data.is_relative_to(run):
+            raise UserError(
+                "out-folder",
+                f"The run's folder {out} and the data folder {folder} lie one in the other.",
+                "Give out= a folder apart from the data.",
+            )
 
 
 def read_scan(path: Path, npy_unit: NpyUnit = "", npy_pixel_size: float = 0.0) -> Scan:

@@ -19,6 +19,7 @@ from inference_core.training.loop import Task
 
 Part = tuple[nn.Module, torch.optim.Optimizer]
 BETAS = (0.5, 0.999)  # of Adam in the adversarial papers
+ADAM_BETAS = (0.9, 0.999)  # its own
 
 
 def set_up(fabric: Fabric, network: nn.Module, rate: float, betas: tuple[float, float] = BETAS) -> Part:

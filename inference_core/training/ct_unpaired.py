@@ -5,6 +5,7 @@ Every slice is split once, whole, and held as int16; crops are drawn from the tw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +29,7 @@ from inference_core.training.ct_slice_pairs import SlicePair
 from inference_core.training.loop import RunConfig, check_positive
 from inference_core.training.split import Split, check_apart, divide
 
+LEAST_CROP = 32  # pixels, for the discriminators of CycleGAN and GAN-CIRCLE
 MEASURED_SLICES = 50  # of which the noise is measured, for the card
 
 
@@ -90,15 +92,15 @@ def read_unpaired(config: UnpairedCtConfig) -> UnpairedCt:
     Raises
     ------
     UserError
-        ``no-data``, ``crop``, ``not-positive``, ``out-of-range``, or what splitting and reading raise.
+        ``no-data``, ``folder-twice``, ``crop``, ``not-positive``, ``out-of-range``, or what splitting and reading
+        raise.
     """
     _check_settings(config)
+    _check_folders_differ([*config.low_dose, *config.full_dose])
     files = {dose: [path for folder in getattr(config, dose) for path in scan_paths(folder)] for dose in DOSES}
     for dose in DOSES:
         if not files[dose]:
             raise UserError("no-data", f"{dose} names no folder.", f"Give {dose}='[FOLDER]'.")
-    if set(files["low_dose"]) & set(files["full_dose"]):
-        raise UserError("folder-twice", "A folder is both low_dose and full_dose.", "Give each folder once.")
     sets = divide([*files["low_dose"], *files["full_dose"]], config.split)
     read = partial(read_scans, npy_unit=config.npy_unit, npy_pixel_size=config.npy_pixel_size)
 
@@ -129,6 +131,27 @@ def draw_crops(data: UnpairedCt, config: UnpairedCtConfig, rng: np.random.Genera
     """
     low, full = (_draw(images, config, rng) for images in (data.low, data.full))
     return low, full
+
+
+def check_weights(config: object, *names: str) -> None:
+    """Refuse negative and infinite numbers in these fields (UserError ``out-of-range``)."""
+    for name in names:
+        if not 0 <= getattr(config, name) < math.inf:
+            raise UserError("out-of-range", f"{name} is {getattr(config, name)}.", f"Give {name}= 0 or more.")
+
+
+def check_gives_image(config: UnpairedCtConfig, least_crop: int) -> None:
+    """Refuse what networks that give an image cannot do (UserError ``out-of-range`` or ``crop``)."""
+    if config.input.output != "image":
+        raise UserError(
+            "out-of-range", "The networks of this recipe give an image, no residual.", "Give input.output=image."
+        )
+    if config.crop < least_crop:
+        raise UserError(
+            "crop",
+            f"Crops of {config.crop} pixels are too small for the discriminator.",
+            f"Give crop= a multiple of 8 from {least_crop} on.",
+        )
 
 
 def card_data(data: UnpairedCt, recipe: str, config: UnpairedCtConfig) -> dict[str, Any]:
@@ -191,6 +214,14 @@ def _said(train: dict[str, list[Scan]]) -> dict[str, Any]:
         "noise_hu": [round(min(noise), 1), round(max(noise), 1)],
         "pixel_size_mm": [min(sizes), max(sizes)],
     }
+
+
+def _check_folders_differ(folders: list[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for folder in folders:
+        other = seen.setdefault(folder.resolve(), folder)
+        if other is not folder:
+            raise UserError("folder-twice", f"{other} and {folder} are one folder.", "Give each folder once.")
 
 
 def _check_settings(config: UnpairedCtConfig) -> None:

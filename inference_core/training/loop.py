@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from inference_core.errors import Cancelled, UserError
 from inference_core.image.picture import Panel
+from inference_core.models.card import read_card
 from inference_core.training.checkpoint import checkpoints, read_state, step_of, write_checkpoint
 from inference_core.training.run_record import RunRecord
 from inference_core.training.weight_average import WeightAverage
@@ -56,6 +57,10 @@ class RunConfig:
     """Steps."""
     select: Literal["last", "best"] = "last"
     """Which weights are published: the last, or those with the best validation score."""
+
+
+Found = tuple[int, Any, Any]
+"""A checkpoint: its step, the state that all processes share, and this process's own."""
 
 
 class Stateful(Protocol):
@@ -101,7 +106,7 @@ class Task:
 
 
 def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) -> None:
-    """Train, from the start or from the newest checkpoint in ``config.out``.
+    """Train, from the start or from the newest checkpoint in ``config.out``; a run that is done is left as it is.
 
     Parameters
     ----------
@@ -128,14 +133,18 @@ def fit(config: RunConfig, recipe: str, prepare: Callable[[Any, Fabric], Task]) 
     record = RunRecord(config, recipe, writes=fabric.global_rank == 0)
     with record.claimed():
         fabric.barrier()
+        found = _newest_readable(config.out, fabric.global_rank, record)
+        if found and found[0] >= config.steps and _model_is_whole(config.out):
+            record.say(f"This run is done: {config.out / 'model.json'}")
+            return
         torch.manual_seed(config.seed)
-        _run(config, fabric, prepare(config, fabric), record)
+        _run(config, fabric, prepare(config, fabric), record, found)
 
 
-def _run(config: RunConfig, fabric: Fabric, task: Task, record: RunRecord) -> None:
+def _run(config: RunConfig, fabric: Fabric, task: Task, record: RunRecord, found: Found | None) -> None:
     averages = {name: WeightAverage(network, config.average_decay) for name, network in task.networks.items()}
     best: dict[str, Any] = {"score": None, "step": 0, "weights": {}}
-    done = _restore(config, fabric, task, averages, best, record)
+    done = _restore(found, task, averages, best) if found else 0
     record.resume(done)
     with _stop_signals() as stopped, record.bar(done) as bar:
         for step in range(done + 1, config.steps + 1):
@@ -280,18 +289,8 @@ def _save(
     write_checkpoint(config.out, step, shared, own, fabric.global_rank, fabric.barrier)
 
 
-def _restore(
-    config: RunConfig,
-    fabric: Fabric,
-    task: Task,
-    averages: dict[str, WeightAverage],
-    best: dict[str, Any],
-    record: RunRecord,
-) -> int:
-    """Load the newest checkpoint; return the steps done."""
-    found = _newest_readable(config.out, fabric.global_rank, record)
-    if found is None:
-        return 0
+def _restore(found: Found, task: Task, averages: dict[str, WeightAverage], best: dict[str, Any]) -> int:
+    """Load a checkpoint; return the steps done."""
     step, shared, own = found
     parts = {"networks": task.networks, "optimisers": task.optimisers, "schedules": task.schedules}
     for part, things in {**parts, "averages": averages}.items():
@@ -303,8 +302,8 @@ def _restore(
     return step
 
 
-def _newest_readable(run: Path, rank: int, record: RunRecord) -> tuple[int, Any, Any] | None:
-    """Steps, shared state and this process's own of the newest checkpoint that is not damaged."""
+def _newest_readable(run: Path, rank: int, record: RunRecord) -> Found | None:
+    """The newest checkpoint that is not damaged."""
     found = checkpoints(run)
     for checkpoint in found:
         own = checkpoint / f"process-{rank}.safetensors"
@@ -317,6 +316,17 @@ def _newest_readable(run: Path, rank: int, record: RunRecord) -> tuple[int, Any,
     if found:
         raise UserError("bad-checkpoint", f"No checkpoint in {run} can be read.", "Start again in another out folder.")
     return None
+
+
+def _model_is_whole(run: Path) -> bool:
+    """Whether a model lies in a run's folder, and its weights are those that its card was written for."""
+    try:
+        card = read_card(run / "model.json")
+        card.file("safetensors")
+        card.file("onnx")
+    except UserError:
+        return False
+    return True
 
 
 def _publish(config: RunConfig, task: Task, averages: dict[str, WeightAverage], best: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,20 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> f
     factor = int(network.factor)  # type: ignore[arg-type]
     parts = {2: torch.export.Dim("rows") * factor, 3: torch.export.Dim("columns") * factor}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
-    torch.onnx.export(
-        network,
-        (example,),
-        str(onnx),
-        input_names=["high_band"],
-        output_names=["residual"],
-        dynamo=True,
-        dynamic_shapes=(parts,),
-        external_data=False,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # torch's exporter warns of what it does itself.
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+        torch.onnx.export(
+            network,
+            (example,),
+            str(onnx),
+            input_names=["high_band"],
+            output_names=["residual"],
+            dynamo=True,
+            dynamic_shapes=(parts,),
+            external_data=False,
+            verbose=False,
+        )
     _strip_metadata(onnx)
     session = quiet_onnxruntime().InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     with torch.inference_mode():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from torch import nn
@@ -32,6 +33,16 @@ def start_from(model: str, architecture: dict[str, Any], network: nn.Module, str
     from inference_core.models.registry import find_model
 
     card = find_model(model, "denoise-ct")
+    both = card.architecture == architecture["name"] == "rrdb_sn"
+    normed = architecture["arguments"].get("spectral_norm", True)
+    if both and normed and not card.arguments.get("spectral_norm", True):
+        raise UserError(
+            "other-network",
+            f"{card.id} is published with its spectral norms folded into plain weights, which cannot be trained on in a"
+            " run that trains with spectral norms.",
+            f"Give arguments='{json.dumps(card.arguments)}' to train on without them; a run of your own goes on by the"
+            " command that started it.",
+        )
     try:
         same = card.architecture == architecture["name"]
         if same:

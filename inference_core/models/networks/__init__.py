@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from inference_core.errors import UserError
@@ -12,39 +14,44 @@ if TYPE_CHECKING:
     from inference_core.models.card import Card
 
 
+CLASSES = {
+    "unshuffle_cnn": "UnshuffleCnn",
+    "unshuffle_unet": "UnshuffleUnet",
+    "rrdb_sn": "RrdbSn",
+    "resnet_generator": "ResnetGenerator",
+    "gan_circle_generator": "GanCircleGenerator",
+    "invertible_generator": "InvertibleGenerator",
+}
+"""Each network's class, in the file of the network's name."""
+
+
 def build_network(name: str, arguments: dict[str, Any]) -> nn.Module:
     """An untrained network by its name on a card.
 
     Raises
     ------
     UserError
-        ``no-such-network``.
+        ``no-such-network``, or ``bad-arguments`` where the network cannot be made with these.
     """
-    if name == "unshuffle_cnn":
-        from inference_core.models.networks.unshuffle_cnn import UnshuffleCnn
-
-        return UnshuffleCnn(**arguments)
-    if name == "unshuffle_unet":
-        from inference_core.models.networks.unshuffle_unet import UnshuffleUnet
-
-        return UnshuffleUnet(**arguments)
-    if name == "rrdb_sn":
-        from inference_core.models.networks.rrdb_sn import RrdbSn
-
-        return RrdbSn(**arguments)
-    if name == "resnet_generator":
-        from inference_core.models.networks.resnet_generator import ResnetGenerator
-
-        return ResnetGenerator(**arguments)
-    if name == "gan_circle_generator":
-        from inference_core.models.networks.gan_circle_generator import GanCircleGenerator
-
-        return GanCircleGenerator(**arguments)
-    if name == "invertible_generator":
-        from inference_core.models.networks.invertible_generator import InvertibleGenerator
-
-        return InvertibleGenerator(**arguments)
-    raise UserError("no-such-network", f"There is no network {name!r} in this version.", "Update Faithful Imaging.")
+    if name not in CLASSES:
+        raise UserError(
+            "no-such-network",
+            f"There is no network {name!r} in this version, but {', '.join(CLASSES)}.",
+            "Choose one of them, or update Faithful Imaging.",
+        )
+    made = getattr(importlib.import_module(f"inference_core.models.networks.{name}"), CLASSES[name])
+    try:
+        network: nn.Module = made(**arguments)
+        if not all(parameter.numel() for parameter in network.parameters()):
+            raise ValueError("a layer has no channel")
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        taken = ", ".join(inspect.signature(made).parameters) or "none"
+        raise UserError(
+            "bad-arguments",
+            f"The network {name} cannot be made with the arguments {arguments}: {error}",
+            f"It takes these arguments: {taken}.",
+        ) from error
+    return network
 
 
 def load_network(card: Card) -> nn.Module:

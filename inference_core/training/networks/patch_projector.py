@@ -5,13 +5,19 @@ Source: Jung et al. (MICCAI 2022), figure 2 (a), P1 and P2. 20,736 parameters at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inference_core.errors import UserError
+
 DEVIATION = 0.01  # of the normal distribution that weights are drawn from
+FEATURE_SCALE = {"rrdb_sn": 1, "unshuffle_unet": 2}
+"""Networks that give features, and pixels of the slice a pixel of them."""
+LEAST_TEMPERATURE = 0.02  # below 0.0113 exp(1 / temperature) overflows float32
 
 
 class PatchProjector(nn.Module):
@@ -80,6 +86,47 @@ class PatchProjectors(nn.Module):
             positions = draw_positions(one, self.pool, count)
             pairs.append((head(one, positions), head(other, positions)))
         return pairs
+
+
+def check_patches(network: str, crop: int, pool: int, positions: int, temperature: float) -> None:
+    """Refuse what the metric loss cannot compare.
+
+    Parameters
+    ----------
+    network : str
+        Of :data:`FEATURE_SCALE`.
+    crop, pool : int
+        Sides of a crop, pixels, and of a patch, pixels of the features.
+    positions : int
+        Patches to compare.
+    temperature : float
+        tau of the loss.
+
+    Raises
+    ------
+    UserError
+        ``no-such-network`` or ``out-of-range``.
+    """
+    if network not in FEATURE_SCALE:
+        names = " or ".join(FEATURE_SCALE)
+        message = f"The network {network!r} has no features for the metric loss."
+        raise UserError("no-such-network", message, f"Give network= {names}.")
+    side = max(pool, 1) * FEATURE_SCALE[network]
+    allowed = {
+        f"pool is {pool}.": (pool >= 1, "Give pool= 1 or more."),
+        f"Crops of {crop} pixels are not cut evenly into patches of {side}, two a side at least.": (
+            crop % side == 0 and crop >= 2 * side,
+            f"Give crop= a multiple of {side}, or another pool=.",
+        ),
+        f"positions is {positions}: nothing to compare.": (positions >= 2, "Give positions= 2 or more."),
+        f"temperature is {temperature}: exp(1 / temperature) must stay a float32 number.": (
+            LEAST_TEMPERATURE <= temperature < math.inf,
+            f"Give temperature= {LEAST_TEMPERATURE} or more.",
+        ),
+    }
+    for message, (fits, remedy) in allowed.items():
+        if not fits:
+            raise UserError("out-of-range", message, remedy)
 
 
 def draw_positions(features: Tensor, pool: int, count: int) -> Tensor:

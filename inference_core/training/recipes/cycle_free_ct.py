@@ -24,13 +24,21 @@ from torch import Tensor
 from inference_core.denoiser.pipeline import network_input
 from inference_core.errors import UserError
 from inference_core.models.networks import build_network
+from inference_core.training.ct_folders import check_apart_from
 from inference_core.training.ct_publish import DenoiserInput
 from inference_core.training.ct_task import denoiser_task, set_up
-from inference_core.training.ct_unpaired import UnpairedCt, UnpairedCtConfig, card_data, draw_crops, read_unpaired
+from inference_core.training.ct_unpaired import (
+    UnpairedCt,
+    UnpairedCtConfig,
+    card_data,
+    check_gives_image,
+    check_weights,
+    draw_crops,
+    read_unpaired,
+)
 from inference_core.training.loop import Task, check_positive, fit, update
 from inference_core.training.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from inference_core.training.networks.cycle_free_discriminator import CycleFreeDiscriminator
-from inference_core.training.recipes.cycle_gan_ct import check_gives_image, check_weights
 
 BETAS = (0.9, 0.999)  # of Adam
 
@@ -69,6 +77,7 @@ def train(config: CycleFreeCtConfig) -> None:
     UserError
         Where there is nothing to train on, a value cannot work, or the run's folder holds another run.
     """
+    check_apart_from(config.out, [*config.low_dose, *config.full_dose])
     fit(config, "cycle_free_ct", prepare)
 
 

@@ -19,17 +19,23 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from inference_core.errors import UserError
 from inference_core.models.networks import build_network
+from inference_core.training.ct_folders import check_apart_from
 from inference_core.training.ct_publish import DenoiserInput
 from inference_core.training.ct_task import denoiser_task, set_up
-from inference_core.training.ct_unpaired import UnpairedCtConfig, card_data, draw_crops, read_unpaired
+from inference_core.training.ct_unpaired import (
+    LEAST_CROP,
+    UnpairedCtConfig,
+    card_data,
+    check_gives_image,
+    check_weights,
+    draw_crops,
+    read_unpaired,
+)
 from inference_core.training.image_pool import ImagePool
 from inference_core.training.loop import Task, check_positive, constant_then_linear, fit, update
 from inference_core.training.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from inference_core.training.networks.patchgan70 import PatchGan70
-
-LEAST_CROP = 32  # pixels, for the discriminators of CycleGAN and GAN-CIRCLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,7 @@ def train(config: CycleGanCtConfig) -> None:
     UserError
         Where there is nothing to train on, a value cannot work, or the run's folder holds another run.
     """
+    check_apart_from(config.out, [*config.low_dose, *config.full_dose])
     fit(config, "cycle_gan_ct", prepare)
 
 
@@ -106,24 +113,3 @@ def prepare(config: CycleGanCtConfig, fabric: Fabric) -> Task:
     schedule = partial(constant_then_linear, steps=config.steps, epochs=config.epochs)
     said = card_data(data, "cycle_gan_ct", config)
     return denoiser_task(config, fabric, step, parts, schedule, architecture, data.validation, said, pools)
-
-
-def check_weights(config: UnpairedCtConfig, *names: str) -> None:
-    """Refuse negative numbers in these fields (UserError ``out-of-range``)."""
-    for name in names:
-        if not getattr(config, name) >= 0:
-            raise UserError("out-of-range", f"{name} is {getattr(config, name)}.", f"Give {name}= 0 or more.")
-
-
-def check_gives_image(config: UnpairedCtConfig, least_crop: int) -> None:
-    """Refuse what these networks cannot do (UserError ``out-of-range`` or ``crop``)."""
-    if config.input.output != "image":
-        raise UserError(
-            "out-of-range", "The networks of this recipe give an image, no residual.", "Give input.output=image."
-        )
-    if config.crop < least_crop:
-        raise UserError(
-            "crop",
-            f"Crops of {config.crop} pixels are too small for the discriminator.",
-            f"Give crop= a multiple of 8 from {least_crop} on.",
-        )

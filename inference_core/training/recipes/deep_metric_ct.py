@@ -24,16 +24,20 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from inference_core.denoiser.wavelet import remove_low_band
+from inference_core.errors import UserError
 from inference_core.models.networks import build_network
 from inference_core.models.networks.rrdb_sn import RrdbSn, folded
+from inference_core.training.ct_folders import check_apart_from
 from inference_core.training.ct_task import denoiser_task, set_up
-from inference_core.training.ct_unpaired import UnpairedCtConfig, card_data, draw_crops, read_unpaired
+from inference_core.training.ct_unpaired import UnpairedCtConfig, card_data, check_weights, draw_crops, read_unpaired
 from inference_core.training.loop import Task, check_positive, constant_then_linear, fit, update
 from inference_core.training.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from inference_core.training.losses.patch_metric import Diagonal, patch_metric_loss
-from inference_core.training.networks.patch_projector import PatchProjectors
+from inference_core.training.networks.patch_projector import PatchProjectors, check_patches
 from inference_core.training.networks.patchgan_sn_se import PatchGanSnSe
 from inference_core.training.start_from import start_from
+
+PAPER_UNIT_HU = 2000  # per unit of the paper's network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,8 @@ class DeepMetricCtConfig(UnpairedCtConfig):
     """HU per unit of what the discriminator sees. The paper's 2000 leaves noise at about 0.02 there."""
     weight_adversarial: float = 1.0
     weight_identity: float = 5.0
-    """lambda_idt of the paper's equation (5)."""
+    """lambda_idt of the paper's equation (5). The loss is measured in the paper's unit of 2000 HU, so that a weight
+    means the same whatever unit the network works in."""
     weight_metric: float = 0.1
     """lambda_m."""
     temperature: float = 0.15
@@ -77,17 +82,23 @@ def train(config: DeepMetricCtConfig) -> None:
     UserError
         Where there is nothing to train on, a value cannot work, or the run's folder holds another run.
     """
+    check_apart_from(config.out, [*config.low_dose, *config.full_dose])
     fit(config, "deep_metric_ct", prepare)
 
 
 def prepare(config: DeepMetricCtConfig, fabric: Fabric) -> Task:
     """Read the data, make the networks, and say what a step is."""
-    check_positive(config, "discriminator_rate", "discriminator_unit_hu", "temperature", "pool")
-    data = read_unpaired(config)
+    check_positive(config, "discriminator_rate", "discriminator_unit_hu")
+    check_weights(config, "weight_adversarial", "weight_identity", "weight_metric")
+    check_patches(config.network, config.crop, config.pool, config.positions, config.temperature)
+    if not 0 <= config.start_strength <= 1:
+        message = f"start_strength is {config.start_strength}."
+        raise UserError("out-of-range", message, "Give start_strength= 0 to 1.")
     architecture: dict[str, Any] = {"name": config.network, "arguments": config.arguments}
     network = build_network(config.network, config.arguments)
     if config.start_from:
         start_from(config.start_from, architecture, network, config.start_strength)
+    data = read_unpaired(config)
     heads = PatchProjectors(network.feature_channels, config.pool)  # type: ignore[arg-type]
     unit, kept = config.input.unit_hu, _kept_levels(config)
     judged = unit / config.discriminator_unit_hu
@@ -113,7 +124,9 @@ def prepare(config: DeepMetricCtConfig, fabric: Fabric) -> Task:
         output, before = translated(low)
         losses = {
             "adversarial": lsgan_generator_loss(judge(judged * output)),
-            "identity": F.l1_loss(translated(full)[0], full) * (unit / 2000),
+            # In the paper's unit, not the network's: else a smaller unit would weigh this loss more. (The adversarial
+            # loss is in the discriminator's unit, the metric loss of unit vectors.)
+            "identity": F.l1_loss(translated(full)[0], full) * (unit / PAPER_UNIT_HU),
         }
         if config.weight_metric:
             after = denoise(output, with_features=True)[1]

@@ -20,15 +20,23 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from inference_core.models.networks import build_network
+from inference_core.training.ct_folders import check_apart_from
 from inference_core.training.ct_publish import DenoiserInput
 from inference_core.training.ct_task import denoiser_task, set_up
-from inference_core.training.ct_unpaired import UnpairedCtConfig, card_data, draw_crops, read_unpaired
+from inference_core.training.ct_unpaired import (
+    LEAST_CROP,
+    UnpairedCtConfig,
+    card_data,
+    check_gives_image,
+    check_weights,
+    draw_crops,
+    read_unpaired,
+)
 from inference_core.training.image_pool import ImagePool
 from inference_core.training.loop import Task, check_positive, fit, update
 from inference_core.training.losses.gradient_penalty import gradient_penalty
 from inference_core.training.losses.total_variation import total_variation
 from inference_core.training.networks.gan_circle_discriminator import GanCircleDiscriminator
-from inference_core.training.recipes.cycle_gan_ct import LEAST_CROP, check_gives_image, check_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +79,7 @@ def train(config: GanCircleCtConfig) -> None:
     UserError
         Where there is nothing to train on, a value cannot work, or the run's folder holds another run.
     """
+    check_apart_from(config.out, [*config.low_dose, *config.full_dose])
     fit(config, "gan_circle_ct", prepare)
 
 

@@ -18,15 +18,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from inference_core.denoiser.wavelet import remove_low_band
 from inference_core.training.ct_publish import training_data
 from inference_core.training.ct_samples import batch
-from inference_core.training.ct_task import denoiser_task
-from inference_core.training.loop import Task, check_positive, fit, update, warm_up_and_cosine
+from inference_core.training.ct_task import ADAM_BETAS, denoiser_task, set_up
+from inference_core.training.ct_unpaired import check_weights
+from inference_core.training.loop import Task, fit, update, warm_up_and_cosine
 from inference_core.training.losses.patch_metric import patch_metric_loss
-from inference_core.training.networks.patch_projector import PatchProjectors
+from inference_core.training.networks.patch_projector import PatchProjectors, check_patches
 from inference_core.training.recipes import supervised_ct
 
 
@@ -45,15 +46,17 @@ class MetricNoise2NoiseCtConfig(supervised_ct.SupervisedCtConfig):
 
 def train(config: MetricNoise2NoiseCtConfig) -> None:
     """Run the recipe; see :func:`inference_core.training.recipes.supervised_ct.train`."""
+    supervised_ct.check_folder(config)
     fit(config, "metric_noise2noise_ct", prepare)
 
 
 def prepare(config: MetricNoise2NoiseCtConfig, fabric: Fabric) -> Task:
     """Read the data, make the networks, and say what a step is."""
-    check_positive(config, "temperature", "positions")
+    check_patches(config.network, config.crop, 1, config.positions, config.temperature)
+    check_weights(config, "weight_metric", "weight_consistency")
     data, architecture, network, optimiser = supervised_ct.read_and_build(config, fabric, noisy_target=True)
-    heads: nn.Module = PatchProjectors(network.feature_channels)  # type: ignore[arg-type]
-    heads, head_optimiser = fabric.setup(heads, torch.optim.Adam(heads.parameters(), config.learning_rate))
+    projectors = PatchProjectors(network.feature_channels)  # type: ignore[arg-type]
+    heads, head_optimiser = set_up(fabric, projectors, config.learning_rate, ADAM_BETAS)
     unit = config.input.unit_hu
     levels = (config.input.kept_level, config.input.wavelet_level)
 

@@ -25,10 +25,10 @@ from inference_core.denoiser.wavelet import remove_low_band
 from inference_core.errors import UserError
 from inference_core.models.networks import build_network
 from inference_core.training.ct_data import CtData, read_data
-from inference_core.training.ct_folders import NpyUnit
+from inference_core.training.ct_folders import NpyUnit, check_apart_from
 from inference_core.training.ct_publish import DenoiserInput, training_data
 from inference_core.training.ct_samples import NoiseConfig, batch
-from inference_core.training.ct_task import denoiser_task
+from inference_core.training.ct_task import ADAM_BETAS, denoiser_task, set_up
 from inference_core.training.loop import RunConfig, Task, check_positive, fit, update, warm_up_and_cosine
 from inference_core.training.split import Split
 from inference_core.training.start_from import start_from
@@ -90,6 +90,7 @@ def train(config: SupervisedCtConfig, recipe: str = "supervised_ct", noisy_targe
     UserError
         Where there is nothing to train on, a patient is in two sets, or the run's folder holds another run.
     """
+    check_folder(config)
     fit(config, recipe, partial(prepare, recipe=recipe, noisy_target=noisy_target))
 
 
@@ -124,15 +125,19 @@ def read_and_build(
 ) -> tuple[CtData, dict[str, Any], nn.Module, torch.optim.Optimizer]:
     """The data, and the network with its name and arguments and its optimiser."""
     check_settings(config)
-    data = read_data(config, np.random.default_rng(config.seed), noisy_target)
     arguments = {"width": config.width, "low_width": config.low_width}
     architecture = {"name": config.network, "arguments": arguments}
     network = build_network(config.network, arguments)
     if config.start_from:
         start_from(config.start_from, architecture, network)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    wrapped, optimiser = fabric.setup(network, torch.optim.Adam(network.parameters(), config.learning_rate))
-    return data, architecture, wrapped, optimiser
+    data = read_data(config, np.random.default_rng(config.seed), noisy_target)
+    return data, architecture, *set_up(fabric, network, config.learning_rate, ADAM_BETAS)
+
+
+def check_folder(config: SupervisedCtConfig) -> None:
+    """Refuse a run's folder that is not apart from the data's (UserError ``out-folder``)."""
+    low_dose = [config.low_dose] if config.low_dose else []
+    check_apart_from(config.out, [*config.full_dose, *config.pairs, *low_dose])
 
 
 def check_settings(config: SupervisedCtConfig) -> None:
