@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -127,8 +128,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(text)
         block = block_of(found) if "provenance" in found else found
-        complete = all(name in block[part] for part, names in FIELDS.items() for name in names)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        complete = _well_formed(block)
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         complete = False
     if not complete:
         raise UserError(
@@ -137,6 +138,22 @@ def read_provenance(path: Path) -> dict[str, Any]:
             "Give the _report.json of a denoised volume, or a DICOM series that denoise wrote.",
         )
     return dict(block)
+
+
+def _well_formed(block: Mapping[str, Any]) -> bool:
+    """Whether every value has its type; what is missing raises KeyError."""
+    values = {(part, name): block[part][name] for part, names in FIELDS.items() for name in names}
+    strength, padding = values.pop(("parameters", "strength")), values.pop(("input", "padding_hu"))
+    return (
+        all(isinstance(value, str) for value in values.values())
+        and _is_number(strength)
+        and (padding is None or (isinstance(padding, list) and len(padding) == 2 and all(map(_is_number, padding))))
+        and isinstance(block.get("software") or {}, dict)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _text_of(path: Path) -> str:

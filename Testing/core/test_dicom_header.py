@@ -80,6 +80,17 @@ def test_long_descriptions_and_missing_ones_fit(tmp_path):
         assert header.SeriesNumber == 301
 
 
+def test_descriptions_of_several_values_and_of_wide_letters_are_cut_as_text(tmp_path):
+    for name, text, kept in (("several", ["Thorax", "nativ"], "Thorax\\nativ"), ("wide", "肺" * 40, "肺" * 15)):
+        write_series(tmp_path / name, stored_ct(1), SpecificCharacterSet="ISO_IR 192", SeriesDescription=text)
+        derived(tmp_path / name, tmp_path / f"{name}_out")
+        (header,) = read_all(tmp_path / f"{name}_out")
+        value = header.SeriesDescription
+        value = value if isinstance(value, str) else "\\".join(value)
+        assert value == f"{kept} DENOISED a-model"
+        assert len(value.encode()) <= 64
+
+
 def test_names_in_other_alphabets_survive(tmp_path):
     write_series(tmp_path / "s", stored_ct(1), SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Ægir 山田")
     derived(tmp_path / "s", tmp_path / "out")

@@ -169,3 +169,10 @@ def test_zero_spacing_is_refused(tmp_path, stored):
 def test_the_spacing_of_a_gappy_series_is_one_that_is_there(tmp_path, stored):
     write_series(tmp_path / "s", stored[:3], positions=[0, 6, 9])
     assert read_volume(tmp_path / "s").spacing[2] == 3
+
+
+def test_values_that_do_not_lie_in_the_lowest_bits_are_refused(tmp_path, stored):
+    write_series(tmp_path / "s", stored << 4, BitsStored=12, HighBit=15)
+    error = refused(tmp_path / "s")
+    assert error.code == "unusual-bits"
+    assert "HighBit" in error.remedy

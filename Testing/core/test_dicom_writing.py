@@ -204,6 +204,44 @@ def test_an_empty_folder_is_taken_and_the_source_is_not(source, tmp_path):
     assert caught.value.code == "same-file"
 
 
+@pytest.mark.parametrize("name", ["out", "out.nrrd"])
+def test_nothing_is_written_into_the_input(source, tmp_path, name):
+    (tmp_path / "link").symlink_to(source)
+    for folder in (source, tmp_path / "link"):
+        with pytest.raises(UserError) as caught:
+            denoised(source, folder / name)
+        assert caught.value.code == "inside-input"
+        assert str(source) in caught.value.message
+    assert len(list(source.iterdir())) == 3
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_no_folder_for_a_series(source, tmp_path, there):
+    if there:
+        (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    with pytest.raises(UserError) as caught:
+        denoised(source, tmp_path / "out")
+    assert caught.value.code == "linked-folder"
+    assert (tmp_path / "out").is_symlink()
+
+
+def test_the_current_folder_is_not_replaced(source, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for out in (Path("."), tmp_path / "here"):
+        with pytest.raises(UserError) as caught:
+            dicom_writing.check_series_folder(out)
+        assert caught.value.code == "current-folder"
+
+
+def test_a_source_that_cannot_be_referred_to_is_refused_before_the_work(tmp_path):
+    write_series(tmp_path / "s", stored_ct(2), StudyInstanceUID=lambda k: "" if k else generate_uid())
+    with pytest.raises(UserError) as caught:
+        dicom_writing.check_has_files(read_volume(tmp_path / "s"))
+    assert "StudyInstanceUID" in caught.value.message
+
+
 @pytest.mark.parametrize("tag", ["StudyInstanceUID", "SOPInstanceUID"])
 def test_a_source_that_cannot_be_referred_to_is_refused(tmp_path, tag):
     files = write_series(tmp_path / "s", stored_ct(1))

@@ -101,7 +101,7 @@ def test_other_weights_and_engines_and_results_are_refused(scan, report_file, tm
     text = report_file.read_text()
     for part, values, code in (
         ("model", {"sha256": "0" * 64}, "other-model"),
-        ("model", {"id": "gone"}, "no-such-model"),
+        ("model", {"id": "gone"}, "other-model"),
         ("engine", {"version": "0.1"}, "other-engine"),
         ("result", {"sha256": "0" * 64}, "not-reproduced"),
     ):
@@ -115,6 +115,52 @@ def test_other_weights_and_engines_and_results_are_refused(scan, report_file, tm
 def test_what_says_nothing_is_refused(scan, tmp_path, content):
     (tmp_path / "other.json").write_text(content)
     assert refused(scan, tmp_path / "out.nrrd", again=str(tmp_path / "other.json")).code == "no-provenance"
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("parameters", {"strength": "much"}),
+        ("parameters", {"strength": True}),
+        ("parameters", {"strength": float("nan")}),
+        ("parameters", {"strength": 10**400}),
+        ("model", {"id": ["low-dose-ct"]}),
+        ("model", {"sha256": 7}),
+        ("engine", {"name": None}),
+        ("input", {"padding_hu": "-2000"}),
+        ("input", {"padding_hu": [-2000]}),
+        ("input", {"padding_hu": [-2000, "x"]}),
+        ("result", {"sha256": {}}),
+    ],
+)
+def test_a_damaged_report_is_refused(report_file, part, values):
+    changed(report_file, part, **values)
+    report = json.loads(report_file.read_text())
+    report["strength"] = report["provenance"]["parameters"]["strength"]
+    report_file.write_text(json.dumps(report))
+    with pytest.raises(UserError) as caught:
+        read_provenance(report_file)
+    assert caught.value.code == "no-provenance"
+
+
+def test_a_bottomless_report_is_refused(tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(UserError) as caught:
+        read_provenance(tmp_path / "deep.json")
+    assert caught.value.code == "no-provenance"
+
+
+def test_a_model_that_is_not_installed_is_named_with_the_way_to_add_it(scan, report_file, tmp_path):
+    error = refused(scan, tmp_path / "out.nrrd", again=changed(report_file, "model", id="my-own"))
+    assert "my-own, which is not installed" in error.message
+    assert "models --add" in error.remedy
+
+
+def test_a_result_made_again_does_not_go_into_the_earlier_one(tmp_path):
+    write_series(tmp_path / "s", stored_ct(1))
+    run(tmp_path / "s", tmp_path / "first")
+    error = refused(tmp_path / "s", tmp_path / "first" / "second", again=str(tmp_path / "first"))
+    assert error.code == "inside-input"
 
 
 def test_a_series_of_the_scanner_says_nothing(tmp_path):

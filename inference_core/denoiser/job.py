@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inference_core import __version__
 from inference_core.errors import UserError
@@ -24,6 +24,9 @@ from inference_core.provenance import (
     read_provenance,
     sha256_of_voxels,
 )
+
+if TYPE_CHECKING:
+    from inference_core.models.card import Card
 
 Emit = Callable[..., None]
 """``emit(type, **fields)`` sends one message: progress, log or warning."""
@@ -128,11 +131,12 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
         warnings.append("This series is itself denoised; denoise the original instead.")
     rois = _read_rois(job, before)
     noise = noise_level(before.voxels)
-    if job.model is None:
+    if earlier:
+        card, reason = _model_of(earlier), "as in the earlier result"
+    elif job.model is None:
         card, reason = suggest_denoiser(before.modality, before.kernel, noise)
     else:
-        card = find_model(job.model, "denoise-ct")
-        reason = "as in the earlier result" if earlier else "chosen by the user"
+        card, reason = find_model(job.model, "denoise-ct"), "chosen by the user"
     warnings += _outside_training(card, before, noise)
     for warning in warnings:
         emit("warning", message=warning)
@@ -234,12 +238,25 @@ def _check_paths(job: DenoiseJob) -> None:
             raise UserError(
                 "same-file", f"{path} is {what}.", "Give the output another name: the original is never changed."
             )
+    _check_outside(made, given)
     if _writes_series(job):
         check_series_folder(output)
     else:
         check_writable(output)
     for path in made[1:]:
         check_folder(path)
+
+
+def _check_outside(made: list[Path], given: list[Path]) -> None:
+    """A result within a series that is read would be taken for a part of it the next time."""
+    for folder in filter(Path.is_dir, given):
+        for path in made:
+            if folder.resolve() in path.resolve().parents:
+                raise UserError(
+                    "inside-input",
+                    f"The output {path} lies inside the input {folder}.",
+                    "Give it a place outside that folder, beside it for instance.",
+                )
 
 
 def _writes_series(job: DenoiseJob) -> bool:
@@ -264,6 +281,21 @@ def _as_earlier(job: DenoiseJob) -> tuple[DenoiseJob, dict[str, Any] | None]:
     model, engine = earlier["model"]["id"], earlier["engine"]
     strength = float(earlier["parameters"]["strength"])
     return replace(job, model=model, strength=strength, engine=engine["name"], device=engine["device"]), earlier
+
+
+def _model_of(earlier: dict[str, Any]) -> Card:
+    """The installed model of the earlier result's name; whether it is the same one is checked by its hash."""
+    from inference_core.models.registry import list_models
+
+    name = earlier["model"]["id"]
+    for card in list_models("denoise-ct"):
+        if card.id == name:
+            return card
+    raise UserError(
+        "other-model",
+        f"The earlier result was made by the model {name}, which is not installed.",
+        "Add that model (inference-core models --add CARD) and give the same command again.",
+    )
 
 
 def _with_known(volume: Volume, job: DenoiseJob) -> Volume:

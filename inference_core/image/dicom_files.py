@@ -40,6 +40,7 @@ HEADER_TAGS = [
     "SamplesPerPixel",
     "NumberOfFrames",
     "BitsStored",
+    "HighBit",
     "BitsAllocated",
     "PhotometricInterpretation",
 ]

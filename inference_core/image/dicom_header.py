@@ -137,12 +137,18 @@ def _drop_overlays_in_pixels(header: Any) -> None:
 
 
 def _set_series(header: Any, derivation: Derivation) -> None:
-    before = str(header.get("SeriesDescription") or "").strip()
-    room = 64 - len(derivation.label) - 1  # LO holds 64 characters
-    header.SeriesDescription = f"{before[: max(room, 0)]} {derivation.label}".strip()[:64]
+    given = header.get("SeriesDescription") or ""
+    before = (given if isinstance(given, str) else "\\".join(map(str, given))).strip()  # LO may hold several values
+    label = _cut(derivation.label, 64)
+    header.SeriesDescription = f"{_cut(before, 64 - len(label.encode()) - 1)} {label}".strip()
     number = int(header.get("SeriesNumber") or 1)
     shifted = number + FIRST_DERIVED_SERIES - 1
     header.SeriesNumber = shifted if number > 0 and shifted < 2**31 else FIRST_DERIVED_SERIES
+
+
+def _cut(text: str, room: int) -> str:
+    """Whole characters that fit; LO holds 64 characters, and some readers count bytes."""
+    return text.encode("utf-8", "replace")[: max(room, 0)].decode("utf-8", "ignore")
 
 
 def _set_times(header: Any, now: datetime) -> None:

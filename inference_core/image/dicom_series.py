@@ -87,6 +87,7 @@ def _check_each(slices: list[Slice]) -> None:
             )
         if int(header.get("SamplesPerPixel", 1)) != 1:
             raise UserError("colour-image", f"{file.name} is a colour image.", "Give the original CT slices.")
+        _check_bits(file, header)
         missing = [
             tag
             for tag in (
@@ -193,6 +194,18 @@ def _check_gantry_tilt(slices: list[Slice], axes: np.ndarray[Any, Any]) -> None:
             f"The slices from {slices[0][0].name} to {slices[-1][0].name} slide by {in_plane:.1f} mm in their own plane"
             f" (gantry tilt{f' {float(tilt):g} degrees' if tilt else ''}).",
             "Load the series in Slicer, which corrects the tilt, and save it as .nrrd.",
+        )
+
+
+def _check_bits(file: Path, header: Any) -> None:
+    """Refuse values that do not lie in the lowest bits: GDCM would read other ones."""
+    bits, high_bit = header.get("BitsStored"), header.get("HighBit")
+    if bits and high_bit is not None and int(high_bit) != int(bits) - 1:
+        raise UserError(
+            "unusual-bits",
+            f"{file.name} keeps its {bits} bits up to bit {high_bit} (HighBit), not {int(bits) - 1}: they cannot be"
+            " read with certainty.",
+            "Export the series again in the usual form (HighBit one less than BitsStored).",
         )
 
 

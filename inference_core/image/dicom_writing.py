@@ -26,6 +26,7 @@ from inference_core.scratch import scratch_folder
 FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w{0,5}$")
 GRID_TOLERANCE = 0.05  # voxels, between where a file says its slice lies and where the volume has it
 PLACE_TAGS = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"]
+REFERENCE_TAGS = ["StudyInstanceUID", "SOPClassUID", "SOPInstanceUID"]
 
 
 def check_series_folder(path: Path) -> None:
@@ -34,9 +35,16 @@ def check_series_folder(path: Path) -> None:
     Raises
     ------
     UserError
-        ``output-format``, ``folder-not-empty``, ``no-such-folder`` or ``not-writable``.
+        ``linked-folder``, ``output-format``, ``folder-not-empty``, ``current-folder``, ``no-such-folder`` or
+        ``not-writable``.
     """
     path = path.absolute()
+    if path.is_symlink():  # a folder moved into place would take the place of the link
+        raise UserError(
+            "linked-folder",
+            f"{path} is a symbolic link, and a series is written to a folder.",
+            "Give the name of a new folder, or the one that the link points to.",
+        )
     if path.is_file() or (not path.exists() and FILE_SUFFIX.search(path.name)):
         raise UserError(
             "output-format",
@@ -46,6 +54,8 @@ def check_series_folder(path: Path) -> None:
         )
     if path.is_dir() and any(path.iterdir()):
         raise UserError("folder-not-empty", f"{path} is not empty.", "Give a new or empty folder for the series.")
+    if path.is_dir() and path.samefile(os.curdir):  # it would be replaced under the feet of whoever works in it
+        raise UserError("current-folder", f"{path} is the current folder.", "Give the name of a new folder.")
     if not path.parent.is_dir():
         raise UserError(
             "no-such-folder", f"The folder {path.parent} does not exist.", "Make it first, or choose another."
@@ -54,13 +64,14 @@ def check_series_folder(path: Path) -> None:
         raise UserError("not-writable", f"{path} cannot be written.", "Choose a folder you may write to.")
 
 
+@quiet_pydicom()
 def check_has_files(volume: Volume) -> None:
-    """Refuse a volume that was not read from DICOM: there are no headers to derive a series from.
+    """Refuse a volume without DICOM headers that a series can be derived from, before any work is done for it.
 
     Raises
     ------
     UserError
-        ``no-dicom-source``.
+        ``no-dicom-source`` or ``incomplete-header``.
     """
     if not volume.files:
         raise UserError(
@@ -68,6 +79,8 @@ def check_has_files(volume: Volume) -> None:
             "A DICOM series is derived from the headers of one, and the input is a volume file.",
             "Give the DICOM series as input; or write to a volume file (.nrrd, .nii.gz, .mha).",
         )
+    for file in volume.files:
+        _check_reference(file, read_header(file, REFERENCE_TAGS))
 
 
 def write_series(
@@ -160,14 +173,18 @@ def _instance_numbers(headers: Sequence[Any]) -> list[int]:
 
 def _source_header(file: Path) -> Any:
     header = read_header(file)
-    missing = [tag for tag in ("StudyInstanceUID", "SOPClassUID", "SOPInstanceUID") if not header.get(tag)]
+    _check_reference(file, header)
+    return header
+
+
+def _check_reference(file: Path, header: Any) -> None:
+    missing = [tag for tag in REFERENCE_TAGS if not header.get(tag)]
     if missing:
         raise UserError(
             "incomplete-header",
             f"{file.name} lacks {', '.join(missing)}: a derived series could not refer to it.",
             "Export the series again, or write to a volume file (.nrrd).",
         )
-    return header
 
 
 def _save(header: Any, file: Path, source: Path) -> None:
