@@ -4,6 +4,9 @@ import json
 
 from slicer.i18n import tr as _
 
+from inference_core.measurement.ct_number import LIMIT_HU
+
+from .contrast import tissueText
 from .run import REPORT_ATTRIBUTE
 
 
@@ -30,17 +33,39 @@ def noiseText(report: dict) -> str:
 def ctNumberText(report: dict) -> str:
     """Whether the mean of any tissue moved."""
     check = report["ct_number_check"]
-    names = {"air": _("air"), "soft": _("soft tissue"), "bone": _("bone")}
-    shifts = ", ".join(f"{names.get(row['tissue'], row['tissue'])} {signed(row['shift'])}" for row in check["tissues"])
+    shifts = ", ".join(f"{tissueText(row['tissue'])} {signed(row['shift'])}" for row in check["tissues"])
     if not shifts:
         return _("Not checked: too few voxels of a known tissue.")
     text = _("Kept ({shifts} HU)") if check["passed"] else _("Moved ({shifts} HU)")
     return text.format(shifts=shifts)
 
 
+def explainedText(report: dict, limit: float) -> str:
+    """Which tissues moved by more than an alarm's limit and yet passed the check, and why; empty where none did.
+
+    Parameters
+    ----------
+    report : dict
+    limit : float
+        HU.
+    """
+    texts = []
+    for row in report["ct_number_check"]["tissues"]:
+        if not row["passed"] or abs(row["shift"]) <= limit:
+            continue
+        own = LIMIT_HU.get(row["tissue"], 0.0)
+        text = (
+            _("{tissue} moved by {shift} HU, within its own limit of {own:g} HU")
+            if abs(row["shift"]) <= own
+            else _("{tissue} moved by {shift} HU, no more than chance explains")
+        )
+        texts.append(text.format(tissue=tissueText(row["tissue"]), shift=signed(row["shift"]), own=own))
+    return "; ".join(texts)
+
+
 def lowBandText(report: dict) -> str:
     """By how much the coarse structure moved."""
-    return _("Moved by {change:.2f} HU at most, anywhere").format(
+    return _("Moved by at most {change:.2f} HU (structures coarser than 64 pixels)").format(
         change=report["ct_number_check"]["low_band_change_hu"]
     )
 

@@ -169,7 +169,8 @@ class RoiPanel:
             alignment = qt.Qt.AlignRight if place else qt.Qt.AlignLeft
             view.setHorizontalHeaderItem(place, _item(_narrow(names[column]), alignment))
             for row, texts in enumerate(cells):
-                item = _item(texts[column], alignment)
+                text = texts[column].replace("-", "\N{MINUS SIGN}") if place else texts[column]  # the first is a name
+                item = _item(text, alignment)
                 if row in self._alarmed:
                     item.setForeground(qt.QBrush(qt.QColor(ALARM)))
                 view.setItem(row, place, item)

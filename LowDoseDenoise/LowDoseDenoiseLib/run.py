@@ -47,6 +47,8 @@ class VolumeRun:
         The last lines of the worker's log; technical.
     """
 
+    _sceneTag = None
+
     def __init__(self, inputVolume, python: str, warnings: list[str]) -> None:
         self.inputVolume = inputVolume
         self.running = True
@@ -61,8 +63,10 @@ class VolumeRun:
         self._indexToLps = indexToLps(inputVolume)
         self._sourceTime = self._source.GetMTime()
         self._changed = False
+        self._gone = ""  # what was taken away from under the run
         self._prepare()
         self.task = WorkerTask(self._work, python)
+        self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
 
     @property
     def cancelling(self) -> bool:
@@ -77,7 +81,9 @@ class VolumeRun:
         ended = self.task.outcome.done()  # before the messages are read, so that none comes after
         while not self.task.messages.empty():
             self._hear(self.task.messages.get())
-        if not self.cancelling and self._nodesGone():
+        if not self.cancelling:
+            self._gone = self._gone or self._whatIsGone()
+        if not self.cancelling and self._gone:
             self.cancel()
         elif not self.cancelling and self._inputChanged():
             self._changed = True
@@ -124,8 +130,12 @@ class VolumeRun:
             else:
                 self.status = _("Taking the result back...")
 
-    def _nodesGone(self) -> bool:
-        return self.inputVolume.GetScene() is None
+    def _sceneCloses(self, caller, event) -> None:
+        if not self.cancelling:
+            self._gone = _("the scene was closed")
+
+    def _whatIsGone(self) -> str:
+        return "" if self.inputVolume.GetScene() else _("the input volume was removed")
 
     def _inputChanged(self) -> bool:
         image = self.inputVolume.GetImageData()
@@ -148,7 +158,8 @@ class VolumeRun:
             )
             self.status = str(self.error)
         elif isinstance(error, Cancelled) or self.cancelling:
-            self.status = _("Cancelled. Nothing was changed.")
+            stopped = _("Stopped: {gone}.").format(gone=self._gone)
+            self.status = stopped if self._gone else _("Cancelled. Nothing was changed.")
         elif isinstance(error, UserError):
             self.error = error
             self.status = str(error)
@@ -168,6 +179,9 @@ class VolumeRun:
     def _letGo(self) -> None:
         """Keep no voxels alive that the scene does not."""
         self.inputVolume = self._source = self._voxels = None
+        if self._sceneTag is not None:
+            slicer.mrmlScene.RemoveObserver(self._sceneTag)
+            self._sceneTag = None
 
 
 class DenoiseRun(VolumeRun):
@@ -201,8 +215,9 @@ class DenoiseRun(VolumeRun):
         blendInto(after, before, self._change, strength)
         return withCheck(report, checkBlend(task, before, after, place, report["model"]["id"], strength))
 
-    def _nodesGone(self) -> bool:
-        return super()._nodesGone() or (not self._ownOutput and self.outputVolume.GetScene() is None)
+    def _whatIsGone(self) -> str:
+        outputGone = not self._ownOutput and self.outputVolume.GetScene() is None
+        return super()._whatIsGone() or (_("the output volume was removed") if outputGone else "")
 
     def _letGo(self) -> None:
         super()._letGo()

@@ -9,7 +9,7 @@ from .belonging import madeFrom
 from .contrast import tissueText
 from .logic import pythonExecutable
 from .measure import MOVED, PERHAPS, alarmOf
-from .report import reportOf, signed
+from .report import explainedText, reportOf, signed
 from .structure import (
     StructureSearch,
     findsOf,
@@ -144,23 +144,37 @@ class SafetyPanel:
             text = _("Moved by more than {limit} HU, perhaps by noise alone: {names}.")
             texts.append(text.format(limit=limit, names=", ".join(perhaps)))
         checked = madeFrom(self._parameterNode.outputVolume, self._parameterNode.inputVolume)
-        fine = _("No CT number moved by more than {limit} HU.").format(limit=limit)
-        self.ui.alarmLabel.text = " ".join(texts) or (fine if checked else _("Not denoised yet."))
+        explained = self._explained()
+        if explained:
+            texts.append(f"{explained[:1].upper()}{explained[1:]}.")
+        if checked and not moved and not perhaps:
+            fine = _("No other mean moved by more than {limit} HU.") if explained else _(
+                "No mean CT number moved by more than {limit} HU."
+            )  # fmt: skip
+            texts.append(fine.format(limit=limit))
+        self.ui.alarmLabel.text = " ".join(texts) or _("Not denoised yet.")
         self.ui.alarmLabel.styleSheet = ALARM if moved else ""
         self.ui.safetyCollapsibleButton.text = _("Safety: a CT number moved") if moved else _("Safety")
 
     def _alarm(self, row) -> str:
         return alarmOf(row, self._parameterNode.ctNumberLimit)
 
-    def _movedTissues(self) -> list[str]:
+    def _report(self) -> dict | None:
         parameters = self._parameterNode
         own = madeFrom(parameters.outputVolume, parameters.inputVolume)
-        report = reportOf(parameters.outputVolume) if own else None
+        return reportOf(parameters.outputVolume) if own else None
+
+    def _explained(self) -> str:
+        report = self._report()
+        return explainedText(report, self._parameterNode.ctNumberLimit) if report else ""
+
+    def _movedTissues(self) -> list[str]:
+        report = self._report()
         shifts = report["ct_number_check"]["tissues"] if report else []
         return [
             _("{tissue} of the whole volume ({shift} HU)").format(
                 tissue=tissueText(row["tissue"]), shift=signed(row["shift"])
             )
             for row in shifts
-            if abs(row["shift"]) > parameters.ctNumberLimit and not row["passed"]  # passed: chance or edges explain it
+            if abs(row["shift"]) > self._parameterNode.ctNumberLimit and not row["passed"]  # passed: explained
         ]

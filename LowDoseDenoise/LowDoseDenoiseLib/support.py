@@ -118,5 +118,5 @@ def _run(run) -> list[str]:
             f" denoised {took['denoise_s']} s"
         ]
     else:
-        lines = ["the last run was cancelled"]
+        lines = [f"the last run: {run.status}"]
     return [*lines, "log:" if run.log else "nothing in the log", *(withoutNames(line) for line in run.log[-LOG_LINES:])]

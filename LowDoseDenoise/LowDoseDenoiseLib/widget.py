@@ -17,6 +17,7 @@ from .belonging import INPUT_REFERENCE, acceptResult, madeFrom, outputFor
 from .compare import setWindow
 from .compare_panel import ComparePanel
 from .export_panel import ExportPanel
+from .helpers import removeHelpers
 from .install import REQUIREMENTS, ensurePackages
 from .install_panel import InstallPanel
 from .layout import comparing, registerLayout
@@ -78,6 +79,7 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.supportButton.connect("clicked(bool)", self.onSupportButton)
         self.timer = qt.QTimer()
@@ -137,6 +139,11 @@ class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # If this module is shown while the scene is closed then recreate a new parameter node immediately
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node) -> None:
+        """Called just after a node was removed from the scene."""
+        removeHelpers(node)
 
     def onReload(self) -> None:
         """Reload the module with all that it is made of."""

@@ -103,3 +103,43 @@ def test_a_report_that_cannot_be_shown_is_none(two, text):
         text = json.dumps(report)
     result.SetAttribute("FaithfulImaging.report", text)
     assert reportOf(result) is None
+
+
+def test_what_belongs_to_a_result_goes_with_it(slicer, two):
+    import vtk
+    from LowDoseDenoiseLib.compare import showDifference
+    from LowDoseDenoiseLib.helpers import removeHelpers
+    from LowDoseDenoiseLib.structure import STRUCTURE_REFERENCE
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def removed(caller, event, node):
+        removeHelpers(node)
+
+    def names():
+        return sorted(volume.GetName() for volume in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
+
+    one, _, result = two
+    showDifference(one, result)
+    found = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "lost structure")
+    found.SetNodeReferenceID(STRUCTURE_REFERENCE, result.GetID())
+    assert len(names()) == 6
+    tag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeRemovedEvent, removed)
+    try:
+        slicer.mrmlScene.RemoveNode(result)
+        assert names() == ["one", "other"]
+    finally:
+        slicer.mrmlScene.RemoveObserver(tag)
+
+
+def test_a_shift_that_passed_above_the_alarms_limit_is_explained():
+    from LowDoseDenoiseLib.report import explainedText
+
+    rows = [
+        {"tissue": "soft", "shift": -1.0, "passed": False},
+        {"tissue": "bone", "shift": -5.85, "passed": True},
+    ]
+    report = {"ct_number_check": {"tissues": rows}}
+    assert explainedText(report, 5) == "bone moved by \N{MINUS SIGN}5.85 HU, within its own limit of 10 HU"
+    assert explainedText(report, 6) == ""
+    rows[1]["shift"] = 12.0
+    assert "chance" in explainedText(report, 5)

@@ -29,33 +29,36 @@ def working(logic, ct):
     return run, pid
 
 
-def check_gone(run, pid, begun) -> None:
+def check_gone(run, pid, begun, said) -> None:
+    from LowDoseDenoiseLib.support import supportText
+
     until(lambda: polled(run))
     assert time.monotonic() - begun < 2
     assert not process_alive(pid)
     assert run.error is None
     assert run.report is None
-    assert "Cancelled" in run.status
+    assert run.status == said
+    assert said in supportText(None, run)
 
 
 def test_cancel(slicer, working):
     begun = time.monotonic()
     working[0].cancel()
-    check_gone(*working, begun)
+    check_gone(*working, begun, "Cancelled. Nothing was changed.")
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
 
 
 def test_input_deleted(slicer, working):
     begun = time.monotonic()
     slicer.mrmlScene.RemoveNode(working[0].inputVolume)
-    check_gone(*working, begun)
+    check_gone(*working, begun, "Stopped: the input volume was removed.")
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
 
 
 def test_scene_closed(slicer, working):
     begun = time.monotonic()
     slicer.mrmlScene.Clear(False)
-    check_gone(*working, begun)
+    check_gone(*working, begun, "Stopped: the scene was closed.")
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
 
 
@@ -65,7 +68,7 @@ def test_output_deleted(slicer, logic, ct):
     until(lambda: polled(run) or run.fraction > 0)
     pid, begun = run.task.worker.pid, time.monotonic()
     slicer.mrmlScene.RemoveNode(output)
-    check_gone(run, pid, begun)
+    check_gone(run, pid, begun, "Stopped: the output volume was removed.")
 
 
 def voxels(slicer, volume):
