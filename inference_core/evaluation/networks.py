@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inference_core.denoiser.pipeline import denoise_volume
 from inference_core.errors import UserError
-from inference_core.evaluation.extras import need
+from inference_core.extras import need
 from inference_core.image.volume import Volume
 from inference_core.models.card import Card
 from inference_core.models.engines import Engine, open_engine

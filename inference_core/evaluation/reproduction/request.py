@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from inference_core.errors import UserError
-from inference_core.evaluation.extras import need
+from inference_core.extras import need
 from inference_core.evaluation.networks import network_denoiser
 from inference_core.evaluation.pairs import find_pairs
 from inference_core.evaluation.peers import check_peers

@@ -1,4 +1,4 @@
-"""Packages that only evaluation needs, and that a plain installation does not bring."""
+"""Packages that a plain installation does not bring: asked for in one place, with the remedy."""
 
 from __future__ import annotations
 
