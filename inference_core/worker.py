@@ -90,7 +90,12 @@ def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callabl
         from inference_core.measurement import structure_job
 
         return structure_job.run
-    raise UserError("bad-job", f"There is no job {job.get('job')!r}.", "Known jobs: denoise, check, structure, bundle.")
+    if job.get("job") == "simulate-colon":
+        from inference_core.simulation.colon import simulate_job
+
+        return simulate_job.run
+    known = "denoise, check, structure, bundle, simulate-colon"
+    raise UserError("bad-job", f"There is no job {job.get('job')!r}.", f"Known jobs: {known}.")
 
 
 def _watch(stdin: IO[str], cancel: threading.Event) -> None:

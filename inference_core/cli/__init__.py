@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     from inference_core.cli.models import import_model, models
     from inference_core.cli.reproduce import COMMANDS as REPRODUCE
     from inference_core.cli.sample import sample
+    from inference_core.cli.simulate_colon import simulate_colon, spell_paths
     from inference_core.cli.simulate_dose import simulate_dose
     from inference_core.cli.train import train
 
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         "measure": measure,
         "sample": sample,
         "simulate-dose": simulate_dose,
+        "simulate-colon": simulate_colon,
         "models": models,
         "demo": demo,
         "bundle": bundle,
@@ -39,7 +41,6 @@ def main(arguments: list[str] | None = None) -> None:
         "train": _train_help,
     }
     given = sys.argv[1:] if arguments is None else arguments
-    spelt = spell_for_jsonargparse(given)
     try:
         if given[:1] == ["train"]:  # its options depend on the recipe
             train(given[1:])
@@ -47,9 +48,11 @@ def main(arguments: list[str] | None = None) -> None:
         if given[:2] == ["models", "import"]:
             import_model(given[2:])
             return
+        if given[:1] == ["simulate-colon"]:
+            given = spell_paths(given)
         auto_cli(
             commands,
-            args=spelt,
+            args=spell_for_jsonargparse(given),
             prog="inference-core",
             version=__version__,
             description="Faithful Imaging: "

@@ -1,0 +1,402 @@
+"""A dataset of labelled frames: what is in it, how it survives what befalls it, and how it is read back."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_colon_scene import files_of, labelled_tube, tube_scene
+
+pytest.importorskip("vtkmodules")
+
+from inference_core.errors import Cancelled, UserError  # noqa: E402
+from inference_core.simulation.colon import benchmark, simulate_job  # noqa: E402
+from inference_core.simulation.colon.contact_sheet import colours_of  # noqa: E402
+from inference_core.simulation.colon.dataset import PICTURES, depth_steps  # noqa: E402
+from inference_core.simulation.colon.film import Filming, film  # noqa: E402
+from inference_core.simulation.colon.frames import ColonFrames  # noqa: E402
+from inference_core.simulation.colon.scene import consistent  # noqa: E402
+from inference_core.simulation.colon.surface import Surface  # noqa: E402
+from inference_core.simulation.colon.surface_files import write_surface  # noqa: E402
+
+SMALL = Filming(frames=9, size=48)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return tube_scene()
+
+
+@pytest.fixture(scope="module")
+def made(scene, tmp_path_factory):
+    """A dataset that is only read."""
+    out = tmp_path_factory.mktemp("dataset") / "out"
+    film(scene, replace(SMALL, depth_float=True), out, "train", "the tests")
+    return out
+
+
+def test_a_dataset_holds_what_its_card_says(made):
+    card, cameras = (json.loads((made / name).read_text()) for name in ("dataset.json", "cameras.json"))
+    assert card["complete"]
+    assert card["split"] == "train"
+    assert card["attribution"] == "the tests"
+    assert len(cameras["frames"]) == 9
+    for pattern in card["files"]:
+        names = [pattern.replace("NNNNNN", f"{k:06d}") for k in range(9)] if "NNNNNN" in pattern else [pattern]
+        assert all((made / name).is_file() for name in names), pattern
+    assert {path.name for path in made.iterdir()} == {name.split("/")[0] for name in card["files"]} | {"dataset.json"}
+
+
+def test_depth_is_the_distance_along_the_axis_that_a_ray_caster_finds_with_the_written_cameras(made, scene):
+    embree = pytest.importorskip("embreex.rtcore_scene")
+    from embreex.mesh_construction import TriangleMesh
+
+    caster = embree.EmbreeScene(robust=True)
+    TriangleMesh(caster, scene.surface.vertices[scene.surface.faces].astype(np.float32))
+    frames = ColonFrames(made)
+    for number in (0, 4, 8):
+        frame = frames[number]
+        rows, columns = np.mgrid[0:48, 0:48]
+        (fx, _, cx), (_, fy, cy), _ = frame["intrinsics"]
+        rays = np.stack([(columns - cx) / fx, (rows - cy) / fy, np.ones_like(rows)], axis=-1).reshape(-1, 3)
+        turn, place = frame["camera_to_world"][:3, :3], frame["camera_to_world"][:3, 3]
+        starts = np.tile(place, (len(rays), 1)).astype(np.float32)
+        depth = caster.run(starts, (rays @ turn.T).astype(np.float32), output=True)["tfar"]  # z = 1: length is depth
+        off = np.abs(depth.reshape(48, 48) - frame["depth"])
+        assert np.percentile(off, 99) < 0.02
+        whole = np.load(made / "depth_float" / f"{number:06d}.npy")
+        assert whole.dtype == np.float32
+        assert np.abs(whole - frame["depth"]).max() <= 0.0026
+
+
+def test_cameras_are_inside_the_colon(made, scene):
+    igl = pytest.importorskip("igl")
+    frames = ColonFrames(made)
+    places = np.array([frames[k]["camera_to_world"][:3, 3] for k in range(9)])
+    distance = igl.signed_distance(places, scene.surface.vertices, scene.surface.faces)[0]
+    assert np.all(distance < -2.5)  # inside is negative
+
+
+def test_folds_are_seen_and_numbered_as_on_the_surface(made):
+    frames = ColonFrames(made)
+    seen = set()
+    for k in range(9):
+        frame = frames[k]
+        np.testing.assert_array_equal(frame["mask"], frame["instances"] > 0)
+        assert np.all(frame["depth"] > 0)
+        seen |= set(np.unique(frame["instances"]))
+    assert seen == {0, 1, 2}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(scene, tmp_path):
+    for name, seed in (("one", 7), ("same", 7), ("other", 8)):
+        film(scene, replace(SMALL, seed=seed, appearance="mucosa"), tmp_path / name, "train", "")
+    one, same, other = (files_of(tmp_path / name) for name in ("one", "same", "other"))
+    assert one == same
+    assert one["rgb/000003.png"] != other["rgb/000003.png"]
+
+
+def test_appearances_share_their_truth_to_the_byte(scene, made, tmp_path):
+    film(scene, replace(SMALL, appearance="mucosa"), tmp_path / "mucosa", "train", "")
+    plain, mucosa = files_of(made), files_of(tmp_path / "mucosa")
+    for folder in ("depth", "mask", "instances"):
+        for k in range(9):
+            assert plain[f"{folder}/{k:06d}.png"] == mucosa[f"{folder}/{k:06d}.png"]
+    assert plain["cameras.json"] == mucosa["cameras.json"]
+    assert plain["rgb/000000.png"] != mucosa["rgb/000000.png"]
+
+
+@pytest.mark.parametrize("camera", ["pinhole", "fisheye"])
+def test_a_single_frame_can_be_made(scene, tmp_path, camera):
+    film(scene, Filming(frames=1, size=32, camera=camera), tmp_path / "out", "test", "")
+    frames = ColonFrames(tmp_path / "out", split="test")
+    assert len(frames) == 1
+    assert frames[0]["rgb"].shape == (32, 32, 3)
+
+
+KILLED_RUN = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from made_colon_scene import tube_scene
+from inference_core.simulation.colon.film import Filming, film
+film(tube_scene(), Filming(frames=60, size=48), __import__("pathlib").Path(sys.argv[1]), "train", "")
+"""
+
+
+def test_a_run_that_is_killed_anywhere_goes_on_and_comes_out_the_same(scene, tmp_path):
+    filming = Filming(frames=60, size=48)
+    film(scene, filming, tmp_path / "unbroken", "train", "")
+    out = tmp_path / "out"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    kills = 0
+    for moment in ("dataset.json", "surface.vtp", "rgb/000003.png", "depth/000020.png", "instances/000050.png"):
+        run = subprocess.Popen([sys.executable, "-c", KILLED_RUN, str(out), os.path.dirname(__file__)], env=environment)
+        while not (out / moment).exists() and run.poll() is None:
+            time.sleep(0.001)
+        kills += run.poll() is None
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        assert not json.loads((out / "dataset.json").read_text())["complete"] or moment == "instances/000050.png"
+    assert kills >= 4
+    report = film(scene, filming, out, "train", "")
+    assert report["made"] < 60
+    assert files_of(out) == files_of(tmp_path / "unbroken")
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_a_cancelled_run_goes_on(scene, tmp_path, made):
+    asked = iter(range(100))
+    with pytest.raises(Cancelled):
+        film(scene, SMALL, tmp_path / "out", "train", "", cancelled=lambda: next(asked) >= 4)
+    left = files_of(tmp_path / "out")
+    assert 0 < sum(name.startswith("rgb") for name in left) < 9
+    with pytest.raises(UserError, match="unfinished"):
+        ColonFrames(tmp_path / "out")
+    film(scene, SMALL, tmp_path / "out", "train", "")
+    assert len(ColonFrames(tmp_path / "out")) == 9
+
+
+def test_a_file_cut_short_or_deleted_is_made_again(scene, tmp_path):
+    film(scene, SMALL, tmp_path / "out", "train", "")
+    before = files_of(tmp_path / "out")
+    os.truncate(tmp_path / "out/depth/000002.png", 100)
+    (tmp_path / "out/mask/000005.png").unlink()
+    with pytest.raises(UserError, match=r"000002\.png is damaged"):
+        ColonFrames(tmp_path / "out")[2]
+    with pytest.raises(UserError, match=r"000005\.png is missing"):
+        ColonFrames(tmp_path / "out").check()
+    assert film(scene, SMALL, tmp_path / "out", "train", "")["made"] == 2
+    assert files_of(tmp_path / "out") == before
+    assert film(scene, SMALL, tmp_path / "out", "train", "")["made"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"seed": 2}, "seed is 1, not 2"), ({"frames": 5}, "frames is 9, not 5"), ({"camera": "fisheye"}, "camera")],
+)
+def test_a_folder_of_another_run_is_refused_and_left_alone(scene, tmp_path, made, change, word):
+    film(scene, SMALL, tmp_path / "out", "train", "")
+    before = files_of(tmp_path / "out")
+    with pytest.raises(UserError, match=word) as refused:
+        film(scene, replace(SMALL, **change), tmp_path / "out", "train", "")
+    assert refused.value.code == "other-run"
+    assert "another folder" in refused.value.remedy
+    assert files_of(tmp_path / "out") == before
+
+
+def test_another_colon_or_split_is_another_run(scene, tmp_path):
+    film(scene, SMALL, tmp_path / "out", "train", "")
+    with pytest.raises(UserError, match="split is train, not test"):
+        film(scene, SMALL, tmp_path / "out", "test", "")
+    with pytest.raises(UserError, match="holds a dataset made otherwise"):
+        film(tube_scene(bend=120.0), SMALL, tmp_path / "out", "train", "")
+
+
+def test_what_others_put_there_stays(scene, tmp_path):
+    out = tmp_path / "out"
+    film(scene, SMALL, out, "train", "")
+    (out / "notes.txt").write_text("mine")
+    (out / "rgb/000004.png").unlink()
+    film(scene, SMALL, out, "train", "")
+    assert (out / "notes.txt").read_text() == "mine"
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/letter.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"letter\.txt"):
+        film(scene, SMALL, tmp_path / "full", "train", "")
+    assert files_of(tmp_path / "full") == {"letter.txt": b"mine"}
+
+
+def test_places_where_no_dataset_can_be_are_refused(scene, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="is a file"):
+        film(scene, SMALL, tmp_path / "file", "train", "")
+    with pytest.raises(UserError, match="does not exist"):
+        film(scene, SMALL, tmp_path / "no/folder", "train", "")
+
+
+FULL_DISK = """
+import resource, sys
+sys.path.insert(0, sys.argv[2])
+from made_colon_scene import tube_scene
+from inference_core.errors import UserError
+from inference_core.simulation.colon.film import Filming, film
+scene = tube_scene()
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+try:
+    film(scene, Filming(frames=9, size=48), __import__("pathlib").Path(sys.argv[1]), "train", "")
+except UserError as error:
+    print(error.code, error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files by POSIX means")
+@pytest.mark.parametrize("limit", [500, 3000, 20_000, 100_000])
+def test_a_full_disk_is_told_and_costs_nothing_that_was_done(scene, tmp_path, made, limit):
+    """The limit strikes at the card, at a picture, at the surface and at the contact sheet, or not at all."""
+    out = tmp_path / "out"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", FULL_DISK, str(out), os.path.dirname(__file__), str(limit)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("write-failed")
+    assert "could not be written" in run.stdout
+    assert not [name for name in files_of(out) if name.startswith(".")]
+    film(scene, SMALL, out, "train", "the tests")
+    mine, whole = files_of(out), files_of(made)
+    assert all(mine[f"{folder}/{k:06d}.png"] == whole[f"{folder}/{k:06d}.png"] for folder in PICTURES for k in range(9))
+
+
+def test_a_camera_that_is_not_in_the_colon_is_refused(scene, tmp_path):
+    line = scene.centreline
+    astray = replace(line, points=line.points + [0.0, 300.0, 0.0])
+    with pytest.raises(UserError, match="not inside the colon"):
+        film(replace(scene, centreline=astray), SMALL, tmp_path / "out", "train", "")
+
+
+@given(st.floats(0, 320, width=32))
+def test_depth_in_steps_is_within_half_a_step_and_0_means_none(depth):
+    steps = int(depth_steps(np.array([depth], np.float32))[0])
+    assert (steps == 0) == (depth == 0)
+    if depth > 0.0025:
+        assert abs(steps / 200 - depth) <= 0.0026
+
+
+@given(st.lists(st.integers(1, 65535), min_size=2, max_size=8, unique=True))
+def test_a_fold_has_one_colour_in_every_frame(numbers):
+    together = colours_of(np.array([numbers]))[0]
+    alone = [colours_of(np.array([[number]]))[0, 0] for number in numbers]
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_colours_of_neighbouring_numbers_differ():
+    colours = colours_of(np.arange(1, 60)[None])[0].astype(int)
+    assert np.abs(np.diff(colours, axis=0)).sum(axis=1).min() > 60
+
+
+def test_a_folder_of_datasets_is_read_by_colon_never_by_frame(scene, tmp_path):
+    other = tube_scene(bend=120.0)
+    film(scene, replace(SMALL, frames=3), tmp_path / "plain/a", "train", "")
+    film(scene, replace(SMALL, frames=3, appearance="mucosa"), tmp_path / "mucosa/a", "train", "")
+    film(other, replace(SMALL, frames=2), tmp_path / "plain/b", "test", "")
+    frames = ColonFrames(tmp_path)
+    assert len(frames) == 8
+    assert len(ColonFrames(tmp_path, split="train")) == 6
+    assert ColonFrames(tmp_path, split="test").datasets == [tmp_path / "plain/b"]
+    assert {(frame["split"], frame["appearance"]) for frame in map(frames.__getitem__, range(8))} == {
+        ("train", "plain"),
+        ("train", "mucosa"),
+        ("test", "plain"),
+    }
+    np.testing.assert_array_equal(frames[-1]["rgb"], frames[7]["rgb"])
+    with pytest.raises(IndexError):
+        frames[8]
+    with pytest.raises(UserError, match="no colon of the split validation"):
+        ColonFrames(tmp_path, split="validation")
+    film(scene, replace(SMALL, frames=2), tmp_path / "leak", "test", "")
+    with pytest.raises(UserError, match="show the same colon"):
+        ColonFrames(tmp_path)
+
+
+def test_frames_feed_a_torch_data_loader(made):
+    data = pytest.importorskip("torch.utils.data")
+    batch = next(iter(data.DataLoader(ColonFrames(made), batch_size=4)))
+    assert tuple(batch["rgb"].shape) == (4, 48, 48, 3)
+    assert tuple(batch["camera_to_world"].shape) == (4, 4, 4)
+    assert batch["instances"].max() == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (lambda out: (out / "cameras.json").unlink(), "cameras.json cannot be read"),
+        (lambda out: (out / "cameras.json").write_text("{"), "damaged"),
+        (lambda out: (out / "dataset.json").write_text("[]"), "damaged"),
+        (lambda out: (out / "dataset.json").write_text('{"complete": true}'), "settings"),
+        (lambda out: (out / "dataset.json").unlink(), "holds no dataset"),
+        (lambda out: (out / "rgb/000001.png").write_bytes(b"no picture"), "000001.png is damaged"),
+        (lambda out: (out / "mask/000001.png").write_bytes((out / "mask/000004.png").read_bytes()), "do not agree"),
+    ],
+)
+def test_a_damaged_dataset_is_told_by_file(scene, tmp_path, damage, word):
+    film(scene, replace(SMALL, frames=5), tmp_path / "out", "train", "")
+    damage(tmp_path / "out")
+    with pytest.raises(UserError, match=word):
+        ColonFrames(tmp_path / "out").check()
+
+
+def test_labels_that_contradict_each_other_are_refused():
+    surface = labelled_tube()
+    wrong = surface.point_arrays["fold_instance"].copy()
+    wrong[np.flatnonzero(wrong)[:3]] = 0
+    with pytest.raises(UserError, match="do not agree at 3 vertices"):
+        consistent(Surface(surface.vertices, surface.faces, {**surface.point_arrays, "fold_instance": wrong}))
+
+
+def test_a_surface_without_a_fold_is_filmed_with_a_warning(tmp_path):
+    surface = labelled_tube()
+    bare = {name: np.zeros_like(values) for name, values in surface.point_arrays.items()}
+    write_surface(Surface(surface.vertices, surface.faces, bare), tmp_path / "bare.vtp")
+    told = []
+    job = {"input": str(tmp_path / "bare.vtp"), "output": str(tmp_path / "out"), "frames": 2, "size": 32}
+    report = simulate_job.run(job, lambda kind, **fields: told.append((kind, fields)), lambda: False)
+    assert any(kind == "warning" and "No fold" in fields["message"] for kind, fields in told)
+    assert report["folds"] == 0
+    assert not ColonFrames(tmp_path / "out")[0]["mask"].any()
+
+
+def test_a_surface_without_labels_is_labelled(tmp_path):
+    surface = labelled_tube()
+    write_surface(Surface(surface.vertices, surface.faces), tmp_path / "tube.ply")
+    stages = []
+    job = {"input": str(tmp_path / "tube.ply"), "output": str(tmp_path / "out"), "frames": 6, "size": 32}
+    report = simulate_job.run(job, lambda kind, **fields: stages.append(fields.get("stage")), lambda: False)
+    assert report["labels"].startswith("computed")
+    assert report["folds"] == 2
+    assert {"read", "check", "centreline", "label", "render"} <= set(stages)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"output": "o", "colour": 1},
+        {"output": "o", "input": 3},
+        {"output": "o", "frames": "9"},
+        {"output": "o", "start": [1, 2, "3"]},
+        {"output": "o", "benchmark": 1},
+        {"output": "o", "frames": True},
+    ],
+)
+def test_a_job_of_another_version_is_refused(message):
+    with pytest.raises(UserError) as refused:
+        simulate_job.run(message, lambda *_, **__: None, lambda: False)
+    assert refused.value.code == "bad-job"
+
+
+def test_a_benchmark_has_five_colons_in_two_looks_with_one_truth(tmp_path, monkeypatch):
+    """With short tubes in place of the procedural colons, which take minutes."""
+    monkeypatch.setattr(benchmark, "procedural_scene", lambda seed, stage: tube_scene(bend=80.0 + 5 * seed))
+    write_surface(labelled_tube(), tmp_path / "mine.vtp")
+    job = {"input": str(tmp_path / "mine.vtp"), "output": str(tmp_path / "out"), "frames": 3, "size": 32}
+    quiet = partial(simulate_job.run, emit=lambda *_, **__: None, cancelled=lambda: False)
+    quiet({**job, "benchmark": True, "attribution": "me"})
+    index = json.loads((tmp_path / "out/benchmark.json").read_text())["datasets"]
+    assert len(index) == 12
+    splits = {entry["colon"]: entry["split"] for entry in index}
+    assert sorted(splits.values()) == ["test", "test", "train", "train", "train", "validation"]
+    for entry in index:
+        plain = tmp_path / "out/plain" / entry["colon"]
+        mucosa = tmp_path / "out/mucosa" / entry["colon"]
+        for name in ("mask/000001.png", "depth/000002.png", "instances/000000.png", "cameras.json"):
+            assert (plain / name).read_bytes() == (mucosa / name).read_bytes()
+    assert json.loads((tmp_path / "out/plain/given/dataset.json").read_text())["attribution"] == "me"
+    assert len(ColonFrames(tmp_path / "out", split="train")) == 18
+    again = quiet({**job, "benchmark": True, "attribution": "me"})
+    assert all(made["made"] == 0 for made in again["datasets"])
