@@ -66,7 +66,7 @@ def test_a_ring_fold_narrows_it_and_does_not_move_it():
     found = find_centreline(tube(axis, with_ring_fold(axis)))
     assert np.abs(found.points[25:-25, :2]).max() < 1.0
     at_fold = np.argmin(np.abs(found.points[:, 2] - 100))
-    assert found.radius[at_fold] == pytest.approx(12, abs=0.7)
+    assert found.radius[at_fold] == pytest.approx(12, abs=1.5)
 
 
 @pytest.mark.parametrize("seed", [1, 4])

@@ -125,6 +125,7 @@ def test_pieces_change_nothing():
             np.testing.assert_array_equal(one.score, other.score)
             np.testing.assert_array_equal(one.instances, other.instances)
             np.testing.assert_array_equal(one.rgb, other.rgb)
+            np.testing.assert_array_equal(one.rgb, pieces.picture(pose, 0))  # without knowing what is seen
 
 
 def test_surface_without_folds_has_an_empty_mask():

@@ -81,9 +81,7 @@ class Meeting:
             mine[places] = theirs[chosen]
 
 
-def follow(
-    rays: NDArray[np.float64], faces: NDArray[np.int64], wall: Wall, pose: NDArray[np.float64]
-) -> Meeting:
+def follow(rays: NDArray[np.float64], faces: NDArray[np.int64], wall: Wall, pose: NDArray[np.float64]) -> Meeting:
     """Walk over the wall from the given faces to those that the rays go through, across the edge that is in the way."""
     best = _meet(rays, faces, wall, pose)
     lost = np.flatnonzero(~best.hit & (faces < len(wall.order)))
@@ -99,9 +97,7 @@ def follow(
     return replace(best, weights=inside / np.maximum(inside.sum(axis=1, keepdims=True), 1e-12))
 
 
-def _meet(
-    rays: NDArray[np.float64], faces: NDArray[np.int64], wall: Wall, pose: NDArray[np.float64]
-) -> Meeting:
+def _meet(rays: NDArray[np.float64], faces: NDArray[np.int64], wall: Wall, pose: NDArray[np.float64]) -> Meeting:
     """Meet the planes of faces.
 
     The depth is kept to that of the face's corners: a plane seen edge-on must not run away.

@@ -68,7 +68,8 @@ def _read_image(path: Path) -> sitk.Image:
     if image.GetDimension() != 3:
         raise _not_a_label_map(path, f"has {image.GetDimension()} dimensions")
     if any(
-        key.endswith(("MasterRepresentation", "SourceRepresentation")) and "fractional" in image.GetMetaData(key).lower()
+        key.endswith(("MasterRepresentation", "SourceRepresentation"))
+        and "fractional" in image.GetMetaData(key).lower()
         for key in image.GetMetaDataKeys()
     ):
         raise _not_a_label_map(path, "is a fractional segmentation")

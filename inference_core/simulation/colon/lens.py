@@ -56,9 +56,7 @@ def _vignette(camera: Camera, loss: float) -> Picture:
     return np.asarray(1 - loss * ((x**2 + y**2) / 2) ** 1.5)
 
 
-def _exposed(
-    light: Picture, visible: NDArray[np.bool_], look: LensLook, rng: np.random.Generator
-) -> Picture:
+def _exposed(light: Picture, visible: NDArray[np.bool_], look: LensLook, rng: np.random.Generator) -> Picture:
     """Brighten or darken towards the brightness aimed at, as the automatic exposure does, and tint a little."""
     aim, red, blue = rng.normal(size=3) * (look.brightness_spread, look.tint_spread, look.tint_spread)
     some = (light[::2, ::2] @ LUMA)[visible[::2, ::2]]

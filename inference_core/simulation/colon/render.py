@@ -24,7 +24,7 @@ from inference_core.simulation.colon.seen import BORDER, LEVELS, Seen, Wall, che
 from inference_core.simulation.colon.stage import Stage
 from inference_core.simulation.colon.surface import Surface
 
-PIECE = 1500  # faces; smaller pieces are left out more exactly, but each costs some time
+PIECE = 2000  # faces; smaller pieces are left out more exactly, but each costs some time
 
 Rows = NDArray[Any]
 
@@ -116,12 +116,13 @@ class FrameRenderer:
             ``bad-pose``: not a rotation and a place.
         """
         pose = checked_pose(camera_to_world)
-        seen = self._seen(pose)
+        flat = self._stage.seen_faces(pose)
+        seen = self._through_fisheye(flat, pose)
         folded = self._wall.face_instances[seen.faces]
         mask = (seen.score >= BORDER) & (folded > 0)
         score = np.where(mask, seen.score, np.minimum(seen.score, BORDER - 1))
         return Frame(
-            rgb=self.picture(pose, seed),
+            rgb=self._stored(self._stage.picture(pose, flat), seed),
             depth=seen.depth,
             mask=mask,
             instances=np.where(mask, folded, 0).astype(np.uint16),
@@ -131,15 +132,17 @@ class FrameRenderer:
 
     def faces(self, camera_to_world: Rows) -> NDArray[np.int64]:
         """Number of the surface's face that each pixel shows, -1 where it shows none; (height, width)."""
-        return np.append(self._wall.order, -1)[self._seen(checked_pose(camera_to_world)).faces]
+        pose = checked_pose(camera_to_world)
+        return np.append(self._wall.order, -1)[self._through_fisheye(self._stage.seen_faces(pose), pose).faces]
 
     def picture(self, camera_to_world: Rows, seed: int | Sequence[int]) -> NDArray[np.uint8]:
         """Draw the picture alone, e.g. of a second appearance at a pose whose truth is known; (height, width, 3)."""
-        light = self._stage.picture(checked_pose(camera_to_world))
+        return self._stored(self._stage.picture(checked_pose(camera_to_world)), seed)
+
+    def _stored(self, light: NDArray[np.uint8], seed: int | Sequence[int]) -> NDArray[np.uint8]:
         if self._fisheye:
             light = self._fisheye.picture(light)
         return through_lens(light, self.appearance, self.camera, seed)
 
-    def _seen(self, pose: NDArray[np.float64]) -> Seen:
-        seen = self._stage.seen_faces(pose)
-        return self._fisheye.seen_faces(seen, self._wall, pose) if self._fisheye else seen
+    def _through_fisheye(self, flat: Seen, pose: NDArray[np.float64]) -> Seen:
+        return self._fisheye.seen_faces(flat, self._wall, pose) if self._fisheye else flat

@@ -50,6 +50,8 @@ class Wall:
         Faces of each piece.
     order : (M,) int64
         All of them, one piece after the other: pixel numbers count in this order.
+    piece_of : (M,) int64
+        Number of the piece of each face in this order.
     faces : (M, 3) int64
         Vertex numbers of each face in this order.
     normals : (N, 3) float64
@@ -70,11 +72,11 @@ class Wall:
         self.scores, instances = fold_arrays(surface)
         self.pieces = compact_pieces(surface, piece)
         self.order = np.concatenate(self.pieces)
+        self.piece_of = np.repeat(np.arange(len(self.pieces)), [len(piece) for piece in self.pieces])
         self.faces = surface.faces[self.order]
         highest = np.argmax(self.scores[self.faces], axis=1)
         self.face_instances = np.zeros(len(self.order) + 1, dtype=np.uint16)
         self.face_instances[:-1] = instances[self.faces[np.arange(len(self.faces)), highest]]
-
 
     @cached_property
     def neighbours(self) -> NDArray[np.int64]:

@@ -35,7 +35,8 @@ class Stage:
             textures["pattern"] = _texture(mucosa_pattern(look.textureSize, texture_seed))
         if look.bumps:
             textures["ripples"] = _texture(ripples(texture_seed))
-        self._light = self._pass([_wall_actor(p, look, textures) for p in pieces])
+        self._lit = [_wall_actor(piece, look, textures) for piece in pieces]
+        self._light = self._pass(self._lit)
 
     def close(self) -> None:
         """Give the OpenGL context back."""
@@ -60,8 +61,17 @@ class Stage:
             inner=wall & (pixels & 0x800000 == 0),
         )
 
-    def picture(self, pose: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Render the light that reaches the lens, as the shader writes it; (height, width, 3)."""
+    def picture(self, pose: NDArray[np.float64], seen: Seen | None = None) -> NDArray[np.uint8]:
+        """Render the light that reaches the lens, as the shader writes it; (height, width, 3).
+
+        Where it is known what is seen at this pose, pieces that are not seen need not be drawn.
+        """
+        drawn = np.ones(len(self._lit), dtype=np.bool_)
+        if seen:
+            faces = seen.faces[seen.faces < len(self._wall.order)]
+            drawn = np.bincount(self._wall.piece_of[faces], minlength=len(self._lit)) > 0
+        for actor, visible in zip(self._lit, drawn.tolist(), strict=True):
+            actor.SetVisibility(visible)
         return self._render(self._light, pose)[..., :3]
 
     def _render(self, which: Any, pose: NDArray[np.float64]) -> NDArray[np.uint8]:

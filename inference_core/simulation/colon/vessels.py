@@ -74,9 +74,7 @@ def _calibres(parents: NDArray[np.int64]) -> Rows:
     return np.cbrt(cubes)
 
 
-def draw_vessels(
-    places: Rows, parents: NDArray[np.int64], widths: Rows, size: float, pixels: int
-) -> NDArray[np.uint8]:
+def draw_vessels(places: Rows, parents: NDArray[np.int64], widths: Rows, size: float, pixels: int) -> NDArray[np.uint8]:
     """Draw each vessel from its parent, ``widths`` mm wide, on a square that repeats; (pixels, pixels), 255 inside."""
     from PIL import Image, ImageDraw
 
