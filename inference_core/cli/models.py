@@ -61,7 +61,8 @@ def import_model(arguments: Sequence[str]) -> None:
         dest="importer",
         choices=IMPORTERS,
         required=True,
-        help="Code that saved it: dml_ct (Jung et al., MICCAI 2022), cycle_free (Kwon, Ye, IEEE TCI 2021).",
+        help="Code that saved it: dml_ct (Jung et al., MICCAI 2022), cycle_free (Kwon, Ye, IEEE TCI 2021), cyclegan"
+        " (Zhu et al., ICCV 2017, and what is built on it: a generator of RGB frames).",
     )
     parser.add_argument("--name", help="Id to give the model; by default that of the code, with a dash.")
     parser.add_argument(

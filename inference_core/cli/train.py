@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from inference_core.errors import Cancelled, UserError
 
-USAGE = """usage: inference-core train denoiser --config NAME_OR_YAML [key=value ...]
+USAGE = """usage: inference-core train denoiser|depth|translator --config NAME_OR_YAML [key=value ...]
 
 Configurations: {names}
 Every field of a recipe's configuration may be given as key=value; nested ones with a dot, lists in brackets:
   inference-core train denoiser --config supervised_ct full_dose='[CT_FOLDER]' split.validation='[P7]' out=runs/mine
+  inference-core train translator --config depth_cyclegan simulated=SIM_DATASET real=FRAMES out=runs/look
   inference-core train denoiser --config supervised_ct --help      all fields, with units
 A run that was stopped or killed goes on when the same command is given again."""
 
@@ -45,7 +46,7 @@ def train(arguments: Sequence[str]) -> None:
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)  # the fields' docstrings become the help
     defaults = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in content.items()]
-    spelt = defaults + [_as_option(word) for word in rest]
+    spelt = defaults + [_as_option(word) for word in _joined(rest)]
     settings = auto_cli(config_class, args=spelt, as_positional=False, prog=f"inference-core train {arguments[0]}")
     try:
         run(settings)
@@ -61,6 +62,19 @@ def _config_of(arguments: list[str]) -> tuple[str | None, list[str]]:
         if argument == "--config" and k + 1 < len(arguments):
             return arguments[k + 1], arguments[:k] + arguments[k + 2 :]
     return None, arguments
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """``--key value`` as ``--key=value``."""
+    joined: list[str] = []
+    for argument in arguments:
+        before = joined[-1] if joined else ""
+        awaits = before.startswith("--") and "=" not in before and before != "--help"
+        if awaits and not argument.startswith("--"):
+            joined[-1] = f"{before}={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _as_option(argument: str) -> str:

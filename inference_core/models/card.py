@@ -10,48 +10,30 @@ from typing import Any
 
 from inference_core.errors import UserError
 
-TASKS = ("denoise-ct",)
+TASKS = ("denoise-ct", "depth", "translate-frames")
 WEIGHTS = ("safetensors", "onnx")  # suffixes
 BANDS = ("high", "whole")
 OUTPUTS = ("residual", "image")
 
 
 @dataclass(frozen=True)
-class Card:
-    """The parts of a card that programs read; ``text`` holds all of it.
+class ModelCard:
+    """What the cards of all models have; ``text`` holds all of a card.
 
     Attributes
     ----------
     id : str
         Name by which the model is found.
     task : str
-        ``"denoise-ct"``.
+        One of :data:`TASKS`.
     summary : str
         One line: what it is for.
     architecture, arguments
         File in :mod:`inference_core.models.networks`, and what its class is called with.
-    unit_hu : float
-        HU per network unit.
-    band : str
-        What the network sees: ``high`` (the wavelet high band) or ``whole`` (the slice, counted from air).
-    output : str
-        What it gives: ``residual`` (to be added) or ``image`` (the same, translated).
-    wavelet : str
-        PyWavelets name of the wavelet of the split.
-    wavelet_level : int
-        Of the split whose high band the network sees.
-    kept_level : int
-        Of the finest low band that the result keeps, beside that of the split (3: what is coarser than 8 pixels).
-        0: nothing is kept by construction, as in the papers, so CT numbers may move.
-    multiple_of, halo : int
-        Input sides must be multiples of the one; the other is the context in pixels that makes a tile exact.
-    modality : str
-    noise_hu : (low, high)
-        Noise levels it was trained for.
-    pixel_size_mm : (low, high)
-        Pixel sizes it was trained for.
+    multiple_of : int
+        Input sides must be multiples of this.
     automatic : bool
-        Whether ``denoise`` may choose it by itself.
+        Whether a command may choose it by itself.
     sha256 : dict
         Of the files beside the card, by suffix (``safetensors``, ``onnx``).
     path : Path
@@ -63,26 +45,11 @@ class Card:
     summary: str
     architecture: str
     arguments: dict[str, Any]
-    unit_hu: float
-    band: str
-    output: str
-    wavelet: str
-    wavelet_level: int
-    kept_level: int
     multiple_of: int
-    halo: int
-    modality: str
-    noise_hu: tuple[float, float]
-    pixel_size_mm: tuple[float, float]
     automatic: bool
     sha256: dict[str, str]
     path: Path
     text: dict[str, Any]
-
-    @property
-    def kept_levels(self) -> tuple[int, ...]:
-        """Levels of the low bands that the result keeps."""
-        return tuple(sorted({self.wavelet_level, self.kept_level})) if self.kept_level else ()
 
     def file(self, suffix: str) -> Path:
         """The weights in one form (``safetensors`` or ``onnx``), checked against the card.
@@ -108,7 +75,68 @@ class Card:
         return path
 
 
-def read_card(path: Path) -> Card:
+@dataclass(frozen=True)
+class Card(ModelCard):
+    """Of a denoiser of CT (``denoise-ct``).
+
+    Attributes
+    ----------
+    unit_hu : float
+        HU per network unit.
+    band : str
+        What the network sees: ``high`` (the wavelet high band) or ``whole`` (the slice, counted from air).
+    output : str
+        What it gives: ``residual`` (to be added) or ``image`` (the same, translated).
+    wavelet : str
+        PyWavelets name of the wavelet of the split.
+    wavelet_level : int
+        Of the split whose high band the network sees.
+    kept_level : int
+        Of the finest low band that the result keeps, beside that of the split (3: what is coarser than 8 pixels).
+        0: nothing is kept by construction, as in the papers, so CT numbers may move.
+    halo : int
+        The context in pixels that makes a tile exact.
+    modality : str
+    noise_hu : (low, high)
+        Noise levels it was trained for.
+    pixel_size_mm : (low, high)
+        Pixel sizes it was trained for.
+    """
+
+    unit_hu: float
+    band: str
+    output: str
+    wavelet: str
+    wavelet_level: int
+    kept_level: int
+    halo: int
+    modality: str
+    noise_hu: tuple[float, float]
+    pixel_size_mm: tuple[float, float]
+
+    @property
+    def kept_levels(self) -> tuple[int, ...]:
+        """Levels of the low bands that the result keeps."""
+        return tuple(sorted({self.wavelet_level, self.kept_level})) if self.kept_level else ()
+
+
+@dataclass(frozen=True)
+class FrameCard(ModelCard):
+    """Of a network for endoscopy frames (``depth``, ``translate-frames``).
+
+    Attributes
+    ----------
+    values : (low, high)
+        What 0 and 255 of a frame are to the network; of what it translates, too.
+    size : int
+        Side of the squares that it was trained on, pixels.
+    """
+
+    values: tuple[float, float]
+    size: int
+
+
+def read_card(path: Path) -> ModelCard:
     """Read a card.
 
     Raises
@@ -126,47 +154,64 @@ def read_card(path: Path) -> Card:
         ) from error
 
 
-def card_from(text: dict[str, Any], path: Path) -> Card:
-    """The card of a JSON text that is, or will be, at ``path``.
+def card_from(text: dict[str, Any], path: Path) -> ModelCard:
+    """The card of a JSON text that is, or will be, at ``path``: by its task a :class:`Card` or a :class:`FrameCard`.
 
     Raises
     ------
     ValueError, KeyError, TypeError
         Where a field is missing, of the wrong kind, or of a value that is not known.
     """
+    if text["task"] not in TASKS:
+        raise ValueError(f"task: {text['task']!r} is not one of {', '.join(TASKS)}")
+    if not set(text["sha256"]) <= set(WEIGHTS):  # they become file names
+        raise ValueError(f"sha256: only {' and '.join(WEIGHTS)} are files of a model")
+    common: dict[str, Any] = {
+        "id": str(text["id"]),
+        "task": str(text["task"]),
+        "summary": str(text["summary"]),
+        "architecture": str(text["architecture"]["name"]),
+        "arguments": dict(text["architecture"]["arguments"]),
+        "multiple_of": int(text["input"]["multiple_of"]),
+        "automatic": bool(text["automatic"]),
+        "sha256": dict(text["sha256"]),
+        "path": path,
+        "text": text,
+    }
+    if common["multiple_of"] < 1:
+        raise ValueError("input.multiple_of is from 1 on")
+    return _ct_card(common) if text["task"] == "denoise-ct" else _frame_card(common)
+
+
+def _ct_card(common: dict[str, Any]) -> Card:
+    """The card of a denoiser, from the parts that all cards have, its text among them."""
+    text = common["text"]
     trained_for = text["trained_for"]
     card = Card(
-        id=str(text["id"]),
-        task=str(text["task"]),
-        summary=str(text["summary"]),
-        architecture=str(text["architecture"]["name"]),
-        arguments=dict(text["architecture"]["arguments"]),
+        **common,
         unit_hu=float(text["input"]["unit_hu"]),
         band=str(text["input"].get("band", "high")),
         output=str(text.get("output", "residual")),
         wavelet=str(text["input"]["wavelet"]),
         wavelet_level=int(text["input"]["wavelet_level"]),
         kept_level=int(text["input"]["kept_level"]),
-        multiple_of=int(text["input"]["multiple_of"]),
         halo=int(text["input"]["halo"]),
         modality=str(trained_for["modality"]),
         noise_hu=_range(trained_for["noise_hu"]),
         pixel_size_mm=_range(trained_for["pixel_size_mm"]),
-        automatic=bool(text["automatic"]),
-        sha256=dict(text["sha256"]),
-        path=path,
-        text=text,
     )
-    if not (
-        card.unit_hu > 0 and 0 <= card.kept_level <= card.wavelet_level <= 8 and card.multiple_of >= 1 <= card.halo
-    ):
-        raise ValueError("input: unit_hu, wavelet_level (1 to 8), kept_level, multiple_of or halo out of range")
+    if not (card.unit_hu > 0 and 0 <= card.kept_level <= card.wavelet_level <= 8 and card.halo >= 1):
+        raise ValueError("input: unit_hu, wavelet_level (1 to 8), kept_level or halo out of range")
     if card.wavelet_level < 1 or card.band not in BANDS or card.output not in OUTPUTS:
         raise ValueError(f"input.wavelet_level is from 1 on, input.band one of {BANDS}, output one of {OUTPUTS}")
-    if card.task not in TASKS:
-        raise ValueError(f"task: {card.task!r} is not one of {', '.join(TASKS)}")
-    if not set(card.sha256) <= set(WEIGHTS):  # they become file names
-        raise ValueError(f"sha256: only {' and '.join(WEIGHTS)} are files of a model")
+    return card
+
+
+def _frame_card(common: dict[str, Any]) -> FrameCard:
+    seen = common["text"]["input"]
+    card = FrameCard(**common, values=_range(seen["values"]), size=int(seen["size"]))
+    if not (card.values[0] < card.values[1] and card.size >= card.multiple_of):
+        raise ValueError("input: values (low, high) or size out of range")
     return card
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_core.errors import UserError
-from inference_core.models.card import Card
+from inference_core.models.card import ModelCard
 from inference_core.models.quiet_onnxruntime import quiet_onnxruntime
 
 FloatArray = NDArray[np.float32]
@@ -30,8 +30,8 @@ class Engine:
     name, device : str
         ``"onnxruntime"`` or ``"torch"``, and where it runs.
     run : callable
-        (N, 1, H, W) float32 in network units to the same; safe to call from several threads. Raises MemoryError where
-        the device has too little memory.
+        (N, channels, H, W) float32 in network units to the same; safe to call from several threads. Raises MemoryError
+        where the device has too little memory.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Engine:
     run: Callable[[FloatArray], FloatArray]
 
 
-def open_engine(card: Card, name: str = "auto", device: str = "auto") -> Engine:
+def open_engine(card: ModelCard, name: str = "auto", device: str = "auto") -> Engine:
     """Load a model's weights into an engine.
 
     Parameters
@@ -68,7 +68,7 @@ def open_engine(card: Card, name: str = "auto", device: str = "auto") -> Engine:
     return _open_onnxruntime(card)
 
 
-def _open_onnxruntime(card: Card) -> Engine:
+def _open_onnxruntime(card: ModelCard) -> Engine:
     _need("onnxruntime", "pip install onnxruntime")
     onnxruntime = quiet_onnxruntime()
     options = onnxruntime.SessionOptions()
@@ -88,7 +88,7 @@ def _open_onnxruntime(card: Card) -> Engine:
     return Engine("onnxruntime", "cpu", run)
 
 
-def _open_torch(card: Card, device: str) -> Engine:
+def _open_torch(card: ModelCard, device: str) -> Engine:
     _need("torch", "pip install 'faithful-imaging[torch]' (in Slicer: the PyTorch extension)")
     import torch
 

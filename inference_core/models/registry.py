@@ -8,9 +8,10 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Literal, overload
 
 from inference_core.errors import UserError
-from inference_core.models.card import Card, read_card
+from inference_core.models.card import Card, FrameCard, ModelCard, read_card
 from inference_core.scratch import scratch_folder
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -23,7 +24,13 @@ def own_models() -> Path:
     return Path(given) if given else Path.home() / ".faithful-imaging" / "models"
 
 
-def list_models(task: str | None = None) -> list[Card]:
+@overload
+def list_models(task: Literal["denoise-ct"]) -> list[Card]: ...
+@overload
+def list_models(task: str | None = None) -> list[ModelCard]: ...
+
+
+def list_models(task: str | None = None) -> Any:
     """The bundled models, by id, then the user's own; only those of ``task`` where given."""
     cards = [read_card(path) for path in sorted(BUNDLED.glob("*.json"))]
     for path in sorted(own_models().glob("*/*.json")):
@@ -32,7 +39,7 @@ def list_models(task: str | None = None) -> list[Card]:
     return [card for card in cards if task in (None, card.task)]
 
 
-def add_model(path: Path, name: str | None = None) -> Card:
+def add_model(path: Path, name: str | None = None) -> ModelCard:
     """Copy a trained model's card and weights among the user's own, where every command and Slicer list it.
 
     Parameters
@@ -79,12 +86,12 @@ def add_model(path: Path, name: str | None = None) -> Card:
     return read_card(whole / f"{name}.json")
 
 
-def _read_given(path: Path) -> Card:
+def _read_given(path: Path) -> ModelCard:
     """A card that is not from our own folders; its wavelet is looked up too, which listing has no time for."""
     import pywt
 
     card = read_card(path)
-    if card.wavelet not in pywt.wavelist(kind="discrete"):
+    if isinstance(card, Card) and card.wavelet not in pywt.wavelist(kind="discrete"):
         raise UserError(
             "bad-card", f"{path}: there is no wavelet {card.wavelet!r}.", "Give one of PyWavelets, such as sym8."
         )
@@ -96,7 +103,13 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def find_model(name: str, task: str) -> Card:
+@overload
+def find_model(name: str, task: Literal["denoise-ct"]) -> Card: ...
+@overload
+def find_model(name: str, task: Literal["depth", "translate-frames"]) -> FrameCard: ...
+
+
+def find_model(name: str, task: str) -> Any:
     """A model by its id, or by the path of its card or weights.
 
     Raises

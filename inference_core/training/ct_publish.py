@@ -112,7 +112,9 @@ def draft_card(
         "known_failures": ["Not evaluated beyond the metrics above."],
         "sha256": {},
     }
-    return card_from(text, config.out / "model.json")
+    card = card_from(text, config.out / "model.json")
+    assert isinstance(card, Card)
+    return card
 
 
 def publish_denoiser(

@@ -24,10 +24,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from inference_core.errors import Cancelled, UserError
-from inference_core.image.picture import Panel
 from inference_core.models.card import read_card
 from inference_core.training.checkpoint import checkpoints, read_state, step_of, write_checkpoint
-from inference_core.training.run_record import RunRecord
+from inference_core.training.run_record import Pictures, RunRecord
 from inference_core.training.weight_average import WeightAverage
 
 
@@ -90,7 +89,7 @@ class Task:
     validate : callable, optional
         Scores to log, with the averaged weights in the networks; ``score``, the higher the better, selects.
     pictures : callable, optional
-        Panels to look at, three a row.
+        Panels to look at, three a row, or one (H, W, 3) uint8 picture.
     own : dict
         What differs from process to process and goes into its checkpoint, e.g. image pools.
     """
@@ -101,7 +100,7 @@ class Task:
     step: Callable[[np.random.Generator], dict[str, Tensor]]
     publish: Callable[[Path], None]
     validate: Callable[[], dict[str, float]] | None = None
-    pictures: Callable[[], list[Panel]] | None = None
+    pictures: Callable[[], Pictures] | None = None
     own: dict[str, Stateful] = field(default_factory=dict)
 
 
@@ -257,7 +256,7 @@ def _look(
     if fabric.global_rank == 0:
         with _averaged(task, averages), torch.no_grad():
             scores = task.validate() if task.validate else {}
-            panels = task.pictures() if task.pictures else []
+            pictures: Pictures = task.pictures() if task.pictures else []
         if config.select == "best" and "score" not in scores:
             raise UserError(
                 "no-score", "select=best needs patients to validate on.", "Name some: split.validation='[PATIENT]'."
@@ -266,7 +265,7 @@ def _look(
             best["score"], best["step"] = scores["score"], step
             if config.select == "best":
                 best["weights"] = {name: {k: v.clone() for k, v in a.weights.items()} for name, a in averages.items()}
-        record.validation(step, scores, panels)
+        record.validation(step, scores, pictures)
     fabric.barrier()
 
 

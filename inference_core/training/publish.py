@@ -12,7 +12,7 @@ import logging
 import shutil
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,18 +49,43 @@ def publish_with(weights: Path, text: dict[str, Any], card: Path) -> None:
     onnx = card.with_suffix(".onnx")
     if weights.resolve() != safetensors.resolve():
         shutil.copyfile(weights, safetensors)
-    difference = export_onnx(safetensors, text["architecture"], onnx) * text["input"]["unit_hu"]
-    if difference > max(0.01, ROUNDING * text["input"]["unit_hu"]):
+    kind = _kind(text)
+    difference = kind.scale * export_onnx(safetensors, text["architecture"], onnx, kind)
+    if difference > kind.allowed:
         raise UserError(
-            "export-differs", f"ONNX and torch differ by {difference:g} HU.", "Check the exporter's version."
+            "export-differs", f"ONNX and torch differ by {difference:g} {kind.unit}.", "Check the exporter's version."
         )
     text["sha256"] = {"safetensors": sha256_of(safetensors), "onnx": sha256_of(onnx)}
     content = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
     write_aside(card, lambda aside: aside.write_text(content, encoding="utf-8"))
-    print(f"{card.stem}: {onnx.stat().st_size / 1e3:.0f} kB, ONNX within {difference:.1g} HU of torch")
+    print(f"{card.stem}: {onnx.stat().st_size / 1e3:.0f} kB, ONNX within {difference:.1g} {kind.unit} of torch")
 
 
-def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> float:
+class Kind(NamedTuple):
+    """What a kind of network takes and gives, and how closely two engines must agree on it."""
+
+    channels: int
+    values: tuple[float, float] | None  # range of its input; None: noise of standard deviation 1 is tried
+    names: tuple[str, str]  # of its input and its output
+    scale: float  # in ``unit``, per network unit
+    unit: str
+    allowed: float  # in ``unit``
+
+
+DENOISER = Kind(1, None, ("high_band", "residual"), 1.0, "HU", 0.01)
+
+
+def _kind(text: dict[str, Any]) -> Kind:
+    if text["task"] == "denoise-ct":
+        unit_hu = text["input"]["unit_hu"]
+        return DENOISER._replace(scale=unit_hu, allowed=max(DENOISER.allowed, ROUNDING * unit_hu))
+    low, high = text["input"]["values"]
+    if text["task"] == "depth":
+        return Kind(3, (low, high), ("frame", "depth"), 1.0, "mm", 0.05)
+    return Kind(3, (low, high), ("frame", "translated"), 255 / (high - low), "grey levels", 0.1)
+
+
+def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path, kind: Kind = DENOISER) -> float:
     """Export a network with free height and width; return its largest difference from torch in network units."""
     import torch
     from safetensors.torch import load_file
@@ -70,7 +95,10 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> f
     network = build_network(str(architecture["name"]), dict(architecture["arguments"]))  # type: ignore[call-overload]
     network.load_state_dict(load_file(weights))
     network.eval()
-    example = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 1, 64, 96), np.float32))
+    example = torch.from_numpy(np.random.default_rng(0).standard_normal((1, kind.channels, 64, 96), np.float32))
+    if kind.values:
+        low, high = kind.values
+        example = low + (high - low) * torch.special.ndtr(example)
     factor = int(network.factor)  # type: ignore[arg-type]
     parts = {2: torch.export.Dim("rows") * factor, 3: torch.export.Dim("columns") * factor}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
@@ -81,8 +109,8 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> f
             network,
             (example,),
             str(onnx),
-            input_names=["high_band"],
-            output_names=["residual"],
+            input_names=[kind.names[0]],
+            output_names=[kind.names[1]],
             dynamo=True,
             dynamic_shapes=(parts,),
             external_data=False,
@@ -91,9 +119,9 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path) -> f
     _strip_metadata(onnx)
     session = quiet_onnxruntime().InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        other_size = example[:, :, :52, :60]
+        other_size = example[:, :, : 64 - factor, : 96 - 2 * factor]
         expected = network(other_size).numpy()
-    got = session.run(None, {"high_band": other_size.numpy()})[0]
+    got = session.run(None, {kind.names[0]: other_size.numpy()})[0]
     return float(np.abs(got - expected).max())
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference_core.errors import UserError
 from inference_core.image.picture import Panel, write_panels
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 FREE = {"out", "devices", "accelerator", "log_every", "checkpoint_every"}
 """Fields in which a run that goes on may differ from before."""
+
+
+Pictures = list[Panel] | NDArray[np.uint8]
+"""Slices to be put three a row, or a picture, (H, W, 3), that is made already."""
 
 
 class RunRecord:
@@ -121,19 +126,20 @@ class RunRecord:
         bar.set_postfix({name: f"{value:.4g}" for name, value in losses.items()}, refresh=False)
         self._line(step, losses)
 
-    def validation(self, step: int, scores: dict[str, float], panels: list[Panel]) -> None:
+    def validation(self, step: int, scores: dict[str, float], pictures: Pictures) -> None:
         """Scores and pictures."""
         if scores:
             self._line(step, scores)
             self.say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
-        if panels:
+        if len(pictures):
             path = self.config.out / "pictures" / f"step-{step:08d}.png"
             path.parent.mkdir(exist_ok=True)
-            write_aside(path, lambda aside: write_panels(panels, aside))
+            write_aside(path, lambda aside: _write(pictures, aside))
             if self.board:
                 from PIL import Image
 
-                self.board.add_image("pictures", np.asarray(Image.open(path)), step, dataformats="HW")
+                shown = np.asarray(Image.open(path))
+                self.board.add_image("pictures", shown, step, dataformats="HWC" if shown.ndim == 3 else "HW")
 
     def say(self, text: str) -> None:
         """A line on standard error, above the bar."""
@@ -152,6 +158,15 @@ class RunRecord:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)
             self.board.flush()
+
+
+def _write(pictures: Pictures, path: Path) -> None:
+    if isinstance(pictures, list):
+        write_panels(pictures, path)
+    else:
+        from PIL import Image
+
+        Image.fromarray(pictures).save(path, format="PNG")
 
 
 def _make_folder(out: Path) -> None:

@@ -14,7 +14,7 @@ from inference_core.errors import UserError
 from inference_core.models.card import sha256_of
 from inference_core.models.importers.imported import Imported
 
-IMPORTERS = ("dml_ct", "cycle_free")
+IMPORTERS = ("dml_ct", "cycle_free", "cyclegan")
 RANGE_HU = (-2048, 3071)  # the pipeline's; the original code does not clip
 
 
@@ -28,7 +28,7 @@ class Source:
     importer : str
         One of :data:`IMPORTERS`.
     wavelet_level : int
-        Of the split that the network was trained on.
+        Of the split that a CT network was trained on.
     """
 
     file: Path
@@ -54,6 +54,10 @@ def read_original(source: Source) -> Imported:
         from inference_core.models.importers.cycle_free import read_cycle_free
 
         return read_cycle_free(source.file)
+    if source.importer == "cyclegan":
+        from inference_core.models.importers.cyclegan import read_cyclegan
+
+        return read_cyclegan(source.file)
     raise UserError(
         "no-such-importer", f"There is no importer {source.importer!r}.", f"Choose: {', '.join(IMPORTERS)}."
     )
@@ -67,6 +71,8 @@ def card_of(imported: Imported, source: Source) -> dict[str, Any]:
     from inference_core.models.networks import build_network
 
     name = source.importer.replace("_", "-")
+    if imported.task != "denoise-ct":
+        return _frame_card(name, imported, source)
     return {
         "id": name,
         "title": imported.title,
@@ -86,11 +92,7 @@ def card_of(imported: Imported, source: Source) -> dict[str, Any]:
         },
         "trained_for": {"modality": "CT", "noise_hu": [0, 10000], "pixel_size_mm": [0.01, 100]},
         "automatic": False,
-        "training_data": "Not stated in the checkpoint.",
-        "training_command": "None: trained by other code and imported.",
-        "imported": {"file": source.file.name, "sha256": sha256_of(source.file), "importer": source.importer},
-        "metrics": {"definition": "not measured"},
-        "licence": "Not stated in the checkpoint: ask whom you have it from.",
+        **_said(source),
         "intended_use": "Research: comparison with published results. Not for diagnosis on the denoised image alone.",
         "known_failures": [
             "Not evaluated by this project.",
@@ -100,3 +102,26 @@ def card_of(imported: Imported, source: Source) -> dict[str, Any]:
         ],
         "sha256": {},
     }
+
+
+def _said(source: Source) -> dict[str, Any]:
+    """What the cards of all imported models say alike."""
+    return {
+        "training_data": "Not stated in the checkpoint.",
+        "training_command": "None: trained by other code and imported.",
+        "imported": {"file": source.file.name, "sha256": sha256_of(source.file), "importer": source.importer},
+        "metrics": {"definition": "not measured"},
+        "licence": "Not stated in the checkpoint: ask whom you have it from.",
+    }
+
+
+def _frame_card(name: str, imported: Imported, source: Source) -> dict[str, Any]:
+    from inference_core.models.frame_card import frame_card_text
+    from inference_core.models.importers.cyclegan import CROP
+
+    said = _said(source) | {
+        "summary": f"{imported.title}; imported from {source.file.name}.",
+        "known_failures": ["Not evaluated by this project.", *imported.notes],
+    }
+    architecture = {"name": imported.network, "arguments": imported.arguments}
+    return frame_card_text(name, imported.title, imported.task, architecture, (-1, 1), CROP, said)

@@ -22,17 +22,20 @@ class Imported:
     weights : dict
         Of that network, float32.
     unit_hu : float
-        HU per network unit of the original code.
+        Of CT networks: HU per network unit of the original code.
     halo : int
-        Pixels that the network sees in each direction.
+        Of CT networks: pixels that the network sees in each direction.
     notes : list of str
         What a user of the model should know.
+    task : str
+        What it does, as on its card.
     """
 
     title: str
     network: str
     arguments: dict[str, Any]
     weights: dict[str, Tensor]
-    unit_hu: float
-    halo: int
+    unit_hu: float = 1.0
+    halo: int = 1
     notes: list[str] = field(default_factory=list)
+    task: str = "denoise-ct"

@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PREFIX = "module."  # of every key where DataParallel was saved with the network
-REMEDY = "Give a checkpoint of the generator as the original code saves it (torch.save of its state_dict)."
+REMEDY = "Give a checkpoint of the network as the original code saves it (torch.save of its state_dict)."
 SHOWN = 5  # names in a message
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path, part: str | None = None) -> dict[str, Tensor]:
     """Names and tensors (float32, on the CPU) of a file; nothing but tensors is unpickled.
 
-    The file holds the state dictionary, or one such dictionary among other things.
+    The file holds the state dictionary, or one such dictionary among other things; of several, ``part`` names the one
+    that is meant.
 
     Raises
     ------
@@ -44,6 +45,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise UserError("bad-checkpoint", f"{path} is damaged or no checkpoint of torch.", REMEDY) from error
+    if part and isinstance(state, dict) and part in state:
+        state = state[part]
     state = _only_state(state, path)
     odd = [str(name) for name, value in state.items() if not _is_plain(value)]
     if odd:
@@ -102,7 +105,7 @@ def _only_state(content: Any, path: Path) -> dict[str, Tensor]:
     if inner:
         raise UserError(
             "bad-checkpoint", f"{path} holds several dictionaries of weights: {_listed([*inner])}.",
-            f"Save the generator's alone: torch.save(torch.load(FILE, weights_only=True)[{next(iter(inner))!r}], NEW).",
+            f"Save the network's alone: torch.save(torch.load(FILE, weights_only=True)[{next(iter(inner))!r}], NEW).",
         )  # fmt: skip
     raise UserError("bad-checkpoint", f"{path} is no dictionary of names and weights.", REMEDY)
 

@@ -11,7 +11,7 @@ from inference_core.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
-    from inference_core.models.card import Card
+    from inference_core.models.card import ModelCard
 
 
 CLASSES = {
@@ -21,6 +21,11 @@ CLASSES = {
     "resnet_generator": "ResnetGenerator",
     "gan_circle_generator": "GanCircleGenerator",
     "invertible_generator": "InvertibleGenerator",
+    "depth_net": "DepthNet",
+    "disp_resnet": "DispResnet",
+    "fold_unet": "FoldUnet",
+    "endofm_transunet": "EndofmTransunet",
+    "transunet": "Transunet",
 }
 """Each network's class, in the file of the network's name."""
 
@@ -54,7 +59,7 @@ def build_network(name: str, arguments: dict[str, Any]) -> nn.Module:
     return network
 
 
-def load_network(card: Card) -> nn.Module:
+def load_network(card: ModelCard) -> nn.Module:
     """A card's network with its weights, checked and strict, in evaluation mode on the CPU."""
     from safetensors.torch import load_file
 

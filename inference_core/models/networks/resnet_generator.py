@@ -7,7 +7,11 @@ after Johnson, Alahi, Fei-Fei (ECCV 2016). Layers are numbered as in published w
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
+
+Enlarge = Literal["transposed", "resize"]
 
 
 class ResnetGenerator(nn.Module):
@@ -23,6 +27,9 @@ class ResnetGenerator(nn.Module):
         Of the image.
     tanh : bool
         Whether the output is limited to -1 ... 1. CT is not: its range is not known beforehand.
+    enlarge : str
+        How a layer doubles the sides: ``transposed`` convolution, as published, or ``resize``: each pixel four times,
+        then a convolution, which leaves no checkerboard (Odena, Dumoulin, Olah, Distill 2016).
     """
 
     factor = 4
@@ -30,15 +37,23 @@ class ResnetGenerator(nn.Module):
     sees_all = True
     """Instance normalisation takes mean and variance of the whole image: tiles would differ from it."""
 
-    def __init__(self, width: int = 64, blocks: int = 9, channels: int = 1, tanh: bool = False) -> None:
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: int = 9,
+        channels: int = 1,
+        tanh: bool = False,
+        enlarge: Enlarge = "transposed",
+    ) -> None:
         super().__init__()
+        if enlarge not in ("transposed", "resize"):
+            raise ValueError(f"enlarge is transposed or resize, not {enlarge!r}.")
         layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), *_norm_relu(width)]
         for wide in (width, 2 * width):
             layers += [nn.Conv2d(wide, 2 * wide, 3, stride=2, padding=1), *_norm_relu(2 * wide)]
         layers += [_ResidualBlock(4 * width) for _ in range(blocks)]
         for wide in (4 * width, 2 * width):
-            up = nn.ConvTranspose2d(wide, wide // 2, 3, stride=2, padding=1, output_padding=1)
-            layers += [up, *_norm_relu(wide // 2)]
+            layers += [_doubling(wide, enlarge), *_norm_relu(wide // 2)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7)]
         if tanh:
             layers.append(nn.Tanh())
@@ -76,6 +91,13 @@ class _ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual: Tensor = self.conv_block(x)
         return x + residual
+
+
+def _doubling(width: int, enlarge: Enlarge) -> nn.Module:
+    """One numbered layer in both forms, so that those behind it keep their names."""
+    if enlarge == "transposed":
+        return nn.ConvTranspose2d(width, width // 2, 3, stride=2, padding=1, output_padding=1)
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(width, width // 2, 3))
 
 
 def _norm_relu(width: int) -> list[nn.Module]:

@@ -17,10 +17,16 @@ CLASSES = {
     "cycle_gan_ct": "CycleGanCtConfig",
     "gan_circle_ct": "GanCircleCtConfig",
     "cycle_free_ct": "CycleFreeCtConfig",
+    "depth_endoscopy": "DepthEndoscopyConfig",
+    "depth_cyclegan": "DepthCycleGanConfig",
 }
 """Each recipe's configuration."""
 
-TASKS = {"denoiser": tuple(CLASSES)}
+TASKS = {
+    "denoiser": tuple(name for name in CLASSES if name.endswith("_ct")),
+    "depth": ("depth_endoscopy",),
+    "translator": ("depth_cyclegan",),
+}
 """Recipes of each thing that can be trained."""
 
 BUNDLED = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
