@@ -17,15 +17,16 @@ from made_colon_scene import files_of, labelled_tube, tube_scene
 
 pytest.importorskip("vtkmodules")
 
-from inference_core.errors import Cancelled, UserError  # noqa: E402
-from inference_core.simulation.colon import benchmark, simulate_job  # noqa: E402
-from inference_core.simulation.colon.contact_sheet import colours_of  # noqa: E402
-from inference_core.simulation.colon.dataset import PICTURES, depth_steps  # noqa: E402
-from inference_core.simulation.colon.film import Filming, film  # noqa: E402
-from inference_core.simulation.colon.frames import ColonFrames  # noqa: E402
-from inference_core.simulation.colon.scene import consistent  # noqa: E402
-from inference_core.simulation.colon.surface import Surface  # noqa: E402
-from inference_core.simulation.colon.surface_files import write_surface  # noqa: E402
+from inference_core.errors import Cancelled, UserError
+from inference_core.simulation.colon import benchmark, simulate_job
+from inference_core.simulation.colon.card import Filming
+from inference_core.simulation.colon.contact_sheet import colours_of
+from inference_core.simulation.colon.dataset import PICTURES, depth_steps
+from inference_core.simulation.colon.film import film
+from inference_core.simulation.colon.frames import ColonFrames
+from inference_core.simulation.colon.scene import consistent
+from inference_core.simulation.colon.surface import Surface
+from inference_core.simulation.colon.surface_files import write_surface
 
 SMALL = Filming(frames=9, size=48)
 
@@ -97,8 +98,9 @@ def test_folds_are_seen_and_numbered_as_on_the_surface(made):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(scene, tmp_path):
+    filming = replace(SMALL, frames=4, seed=7, appearance="mucosa")
     for name, seed in (("one", 7), ("same", 7), ("other", 8)):
-        film(scene, replace(SMALL, seed=seed, appearance="mucosa"), tmp_path / name, "train", "")
+        film(scene, replace(filming, seed=seed), tmp_path / name, "train", "")
     one, same, other = (files_of(tmp_path / name) for name in ("one", "same", "other"))
     assert one == same
     assert one["rgb/000003.png"] != other["rgb/000003.png"]
@@ -126,7 +128,8 @@ KILLED_RUN = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from made_colon_scene import tube_scene
-from inference_core.simulation.colon.film import Filming, film
+from inference_core.simulation.colon.card import Filming
+from inference_core.simulation.colon.film import film
 film(tube_scene(), Filming(frames=60, size=48), __import__("pathlib").Path(sys.argv[1]), "train", "")
 """
 
@@ -172,7 +175,7 @@ def test_a_file_cut_short_or_deleted_is_made_again(scene, tmp_path):
     with pytest.raises(UserError, match=r"000002\.png is damaged"):
         ColonFrames(tmp_path / "out")[2]
     with pytest.raises(UserError, match=r"000005\.png is missing"):
-        ColonFrames(tmp_path / "out").check()
+        ColonFrames(tmp_path / "out")[5]
     assert film(scene, SMALL, tmp_path / "out", "train", "")["made"] == 2
     assert files_of(tmp_path / "out") == before
     assert film(scene, SMALL, tmp_path / "out", "train", "")["made"] == 0
@@ -180,7 +183,11 @@ def test_a_file_cut_short_or_deleted_is_made_again(scene, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"seed": 2}, "seed is 1, not 2"), ({"frames": 5}, "frames is 9, not 5"), ({"camera": "fisheye"}, "camera")],
+    [
+        ({"seed": 2}, "seed is 1, not 2"),
+        ({"frames": 5}, "frames is 9, not 5"),
+        ({"camera": "fisheye"}, 'camera is "pinhole"'),
+    ],
 )
 def test_a_folder_of_another_run_is_refused_and_left_alone(scene, tmp_path, made, change, word):
     film(scene, SMALL, tmp_path / "out", "train", "")
@@ -194,7 +201,7 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(scene, tmp_path, made
 
 def test_another_colon_or_split_is_another_run(scene, tmp_path):
     film(scene, SMALL, tmp_path / "out", "train", "")
-    with pytest.raises(UserError, match="split is train, not test"):
+    with pytest.raises(UserError, match='split is "train", not "test"'):
         film(scene, SMALL, tmp_path / "out", "test", "")
     with pytest.raises(UserError, match="holds a dataset made otherwise"):
         film(tube_scene(bend=120.0), SMALL, tmp_path / "out", "train", "")
@@ -227,11 +234,12 @@ import resource, sys
 sys.path.insert(0, sys.argv[2])
 from made_colon_scene import tube_scene
 from inference_core.errors import UserError
-from inference_core.simulation.colon.film import Filming, film
+from inference_core.simulation.colon.card import Filming
+from inference_core.simulation.colon.film import film
 scene = tube_scene()
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
-    film(scene, Filming(frames=9, size=48), __import__("pathlib").Path(sys.argv[1]), "train", "")
+    film(scene, Filming(frames=9, size=48), __import__("pathlib").Path(sys.argv[1]), "train", "the tests")
 except UserError as error:
     print(error.code, error)
 """
@@ -255,7 +263,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_done(scene, tmp_path, ma
 
 def test_a_camera_that_is_not_in_the_colon_is_refused(scene, tmp_path):
     line = scene.centreline
-    astray = replace(line, points=line.points + [0.0, 300.0, 0.0])
+    astray = replace(line, points=line.points + np.array([0.0, 300.0, 0.0]))
     with pytest.raises(UserError, match="not inside the colon"):
         film(replace(scene, centreline=astray), SMALL, tmp_path / "out", "train", "")
 
@@ -282,6 +290,8 @@ def test_colours_of_neighbouring_numbers_differ():
 
 def test_a_folder_of_datasets_is_read_by_colon_never_by_frame(scene, tmp_path):
     other = tube_scene(bend=120.0)
+    for folder in ("plain", "mucosa"):
+        (tmp_path / folder).mkdir()
     film(scene, replace(SMALL, frames=3), tmp_path / "plain/a", "train", "")
     film(scene, replace(SMALL, frames=3, appearance="mucosa"), tmp_path / "mucosa/a", "train", "")
     film(other, replace(SMALL, frames=2), tmp_path / "plain/b", "test", "")
@@ -306,9 +316,9 @@ def test_a_folder_of_datasets_is_read_by_colon_never_by_frame(scene, tmp_path):
 
 def test_frames_feed_a_torch_data_loader(made):
     data = pytest.importorskip("torch.utils.data")
-    batch = next(iter(data.DataLoader(ColonFrames(made), batch_size=4)))
-    assert tuple(batch["rgb"].shape) == (4, 48, 48, 3)
-    assert tuple(batch["camera_to_world"].shape) == (4, 4, 4)
+    batch = next(iter(data.DataLoader(ColonFrames(made), batch_size=9)))
+    assert tuple(batch["rgb"].shape) == (9, 48, 48, 3)
+    assert tuple(batch["camera_to_world"].shape) == (9, 4, 4)
     assert batch["instances"].max() == 2
 
 
@@ -380,23 +390,28 @@ def test_a_job_of_another_version_is_refused(message):
     assert refused.value.code == "bad-job"
 
 
-def test_a_benchmark_has_five_colons_in_two_looks_with_one_truth(tmp_path, monkeypatch):
+def test_the_benchmark_trains_on_three_colons_and_tests_on_another():
+    assert sorted(benchmark.COLONS.values()) == ["test", "train", "train", "train", "validation"]
+
+
+def test_a_benchmark_has_two_looks_with_one_truth_and_the_users_colon_for_a_test(tmp_path, monkeypatch):
     """With short tubes in place of the procedural colons, which take minutes."""
-    monkeypatch.setattr(benchmark, "procedural_scene", lambda seed, stage: tube_scene(bend=80.0 + 5 * seed))
+    monkeypatch.setattr(benchmark, "COLONS", {1: "train", 2: "validation"})
+    monkeypatch.setattr(benchmark, "procedural_scene", lambda seed, stage: tube_scene(bend=90.0 + 5 * seed))
     write_surface(labelled_tube(), tmp_path / "mine.vtp")
     job = {"input": str(tmp_path / "mine.vtp"), "output": str(tmp_path / "out"), "frames": 3, "size": 32}
     quiet = partial(simulate_job.run, emit=lambda *_, **__: None, cancelled=lambda: False)
     quiet({**job, "benchmark": True, "attribution": "me"})
     index = json.loads((tmp_path / "out/benchmark.json").read_text())["datasets"]
-    assert len(index) == 12
+    assert len(index) == 6
     splits = {entry["colon"]: entry["split"] for entry in index}
-    assert sorted(splits.values()) == ["test", "test", "train", "train", "train", "validation"]
+    assert splits == {"procedural-1": "train", "procedural-2": "validation", "given": "test"}
     for entry in index:
         plain = tmp_path / "out/plain" / entry["colon"]
         mucosa = tmp_path / "out/mucosa" / entry["colon"]
         for name in ("mask/000001.png", "depth/000002.png", "instances/000000.png", "cameras.json"):
             assert (plain / name).read_bytes() == (mucosa / name).read_bytes()
     assert json.loads((tmp_path / "out/plain/given/dataset.json").read_text())["attribution"] == "me"
-    assert len(ColonFrames(tmp_path / "out", split="train")) == 18
+    assert len(ColonFrames(tmp_path / "out", split="train")) == 6
     again = quiet({**job, "benchmark": True, "attribution": "me"})
     assert all(made["made"] == 0 for made in again["datasets"])

@@ -52,13 +52,13 @@ def denoiser(
         only: Score the files whose name starts with this.
         out: Start of the results' names: OUT.md, OUT.csv, OUT.json, OUT_noise_power.csv, OUT_pictures/.
     """
-    from inference_core.extras import need
     from inference_core.evaluation.networks import network_denoisers
     from inference_core.evaluation.peers import BM3D_NOTE, check_peers, tuned_peers
     from inference_core.evaluation.report import check_out, write_results
     from inference_core.evaluation.run import evaluate
     from inference_core.evaluation.sources import from_files, from_phantoms
     from inference_core.evaluation.table import tables
+    from inference_core.extras import need
 
     referenced = full is not None or phantom is not None
     _check(low, full, phantom, filters or bm3d)

@@ -34,10 +34,7 @@ def simulate_colon(
     attribution: str | None = None,
     benchmark: bool = False,
 ) -> None:
-    """Film a colon from inside: RGB, depth in mm, fold mask and fold instances of each frame, and the cameras.
-
-    inference-core simulate-colon COLON OUT [options]
-    inference-core simulate-colon [COLON] OUT --benchmark [options]
+    """Film a colon from inside (simulate-colon COLON OUT): RGB, depth, fold mask and instances of each frame, cameras.
 
     The same command goes on with a run that was stopped, and gives the same bytes.
 
@@ -149,7 +146,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
     """Run the job in the worker under a progress bar; warnings go to standard error."""
     from tqdm import tqdm
 
-    with tqdm(total=None, unit="frame", file=sys.stderr, disable=None, leave=False) as bar:
+    with tqdm(total=None, bar_format="{desc}", file=sys.stderr, disable=None, leave=False) as bar:
         stage = None
 
         def show(message: dict[str, Any]) -> None:
@@ -160,9 +157,11 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
                 return
             if message["stage"] != stage:
                 stage = message["stage"]
-                bar.reset(total=message["total"] if message["total"] > 1 else None)
-                bar.set_description(stage)
-            bar.total = message["total"] if message["total"] > 1 else None
+                bar.reset(total=message["total"])
+            counted = message["total"] > 1
+            bar.total, bar.unit = message["total"], "step" if stage == "label" else "frame"
+            bar.bar_format = None if counted else "{desc} ... {elapsed}"
+            bar.set_description_str(f"{stage}: " if counted else stage)
             bar.update(message["done"] - bar.n)
 
         return client.run(job, show)

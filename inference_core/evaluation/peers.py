@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_core.extras import need
 from inference_core.evaluation.filters import BM3D, FILTERS, Filter, tune
 from inference_core.evaluation.networks import Denoiser
+from inference_core.extras import need
 from inference_core.image.volume import Volume
 
 FloatArray = NDArray[np.float32]

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from inference_core.errors import UserError
-from inference_core.extras import need
 from inference_core.evaluation.networks import network_denoiser
 from inference_core.evaluation.pairs import find_pairs
 from inference_core.evaluation.peers import check_peers
 from inference_core.evaluation.reproduction.methods import METHODS, Method, chosen_methods
 from inference_core.evaluation.reproduction.temporal_data import made_before, read_head
+from inference_core.extras import need
 from inference_core.training.ct_folders import patient_of, scan_paths
 
 SHOWN = 8  # names in a message

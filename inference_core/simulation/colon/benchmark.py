@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from inference_core import __version__
 from inference_core.errors import UserError
+from inference_core.simulation.colon.card import Filming
 from inference_core.simulation.colon.dataset import CARD, write_json, written
-from inference_core.simulation.colon.film import Filming, film
+from inference_core.simulation.colon.film import film
 from inference_core.simulation.colon.scene import Scene, procedural_scene
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ def make_benchmark(
         for appearance in APPEARANCES:
             (out / appearance).mkdir(exist_ok=True)
     colons: list[tuple[str, str, str, Callable[[], Scene]]] = [
-        (f"procedural-{seed}", split, MADE, partial(_procedural, seed, teller))
-        for seed, split in COLONS.items()
+        (f"procedural-{seed}", split, MADE, partial(_procedural, seed, teller)) for seed, split in COLONS.items()
     ]
     if extra is not None:
         colons.append(("given", "test", attribution, extra))

@@ -183,8 +183,8 @@ def _check_same(out: Path, card: dict[str, Any]) -> None:
     name = min(differ, key=lambda name: (not name.startswith("settings"), differ.index(name)))
     raise UserError(
         "other-run",
-        f"{out} holds a dataset made otherwise: its {name.removeprefix('settings.')} is {theirs.get(name)},"
-        f" not {mine.get(name)}.",
+        f"{out} holds a dataset made otherwise: its {name.removeprefix('settings.')} is"
+        f" {json.dumps(theirs.get(name))}, not {json.dumps(mine.get(name))}.",
         "Name another folder, or give the command with the settings in that folder's dataset.json.",
     )
 
@@ -197,5 +197,3 @@ def _flat(content: Any, name: str = "") -> dict[str, Any]:
     for key, value in content.items():
         flat |= _flat(value, f"{name}.{key}" if name else key)
     return flat
-
-

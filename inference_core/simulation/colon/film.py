@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_core import __version__
 from inference_core.errors import Cancelled, UserError
 from inference_core.image.writing import write_aside
 from inference_core.scratch import scratch_folder, sweep_stale
 from inference_core.simulation.colon import dataset
 from inference_core.simulation.colon.camera import Camera, endoscope_camera
-from inference_core.simulation.colon.scene import Scene, sha256_of, write_centreline
-from inference_core.simulation.colon.trajectory import FRAMES_PER_SECOND, Poses, fly_through
+from inference_core.simulation.colon.card import Filming, cameras_of, dataset_card
+from inference_core.simulation.colon.scene import Scene, write_centreline
+from inference_core.simulation.colon.trajectory import Poses, check_flight, fly_through
 
 SIZES = (16, 2048)  # pixels
 WRITERS = 2  # threads that compress pictures while the next one is drawn
@@ -29,30 +28,13 @@ INSIDE = 0.5  # a camera that sees less of the wall's inner side than this is no
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Filming:
-    """How a colon is filmed; all of it stands in ``dataset.json`` under ``settings``."""
-
-    frames: int = 1400
-    size: int = 256
-    """Pixels of width and height."""
-    seed: int = 1
-    appearance: str = "plain"
-    camera: str = "pinhole"
-    direction: str = "withdrawal"
-    speed_mm_s: float = 20.0
-    look_ahead_mm: float = 30.0
-    jitter: float = 1.0
-    depth_float: bool = False
-
-
 def check_filming(filming: Filming) -> None:
     """Refuse settings before any work is done with them.
 
     Raises
     ------
     UserError
-        ``frames``, ``size``, ``seed``, and as `load_appearance` and `endoscope_camera`.
+        ``frames``, ``size``, ``seed``, and as `check_flight`, `load_appearance` and `endoscope_camera`.
     """
     from inference_core.simulation.colon.appearance import load_appearance
 
@@ -63,6 +45,7 @@ def check_filming(filming: Filming) -> None:
         raise UserError("size", f"The size is {filming.size} pixels.", f"Choose {low} to {high}; 256 is usual.")
     if not 0 <= filming.seed < 2**31:
         raise UserError("seed", f"The seed is {filming.seed}.", "Choose 0 to 2147483647.")
+    check_flight(filming.direction, filming.speed_mm_s, filming.look_ahead_mm, filming.jitter)
     load_appearance(filming.appearance)
     _camera(filming)
 
@@ -111,14 +94,14 @@ def film(
     look, camera = load_appearance(filming.appearance), _camera(filming)
     poses = _poses(scene, filming)
     visible = look.visible(camera)
-    card = {**_card(scene, filming, split, attribution, poses, visible), "appearance": asdict(look)}
+    card = dataset_card(scene, filming, split, attribution, poses, look, visible)
     dataset.start(out, card)
     sweep_stale(out)
     missing = dataset.missing_frames(out, filming.frames, filming.size, filming.depth_float)
     with dataset.written(out):
         if missing:
             dataset.write_card(out, card, complete=False)
-            dataset.write_json(out / dataset.CAMERAS, _cameras(camera, poses))
+            dataset.write_json(out / dataset.CAMERAS, cameras_of(camera, poses))
             write_surface(scene.surface, out / "surface.vtp")
             write_centreline(scene.centreline, out / "centreline.vtp")
             _write_visible(visible, out / "visible.png")
@@ -196,83 +179,6 @@ def _render(
             future.result()
             done += 1
             progress(done, filming.frames)
-
-
-def _card(
-    scene: Scene, filming: Filming, split: str, attribution: str, poses: Poses, visible: NDArray[np.bool_]
-) -> dict[str, Any]:
-    """What a reader has to know to use the frames. It holds no time of day: the same command gives the same bytes."""
-    surface, line = scene.surface, scene.centreline
-    return {
-        "what": "Simulated colonoscopy: frames rendered from a colon surface, with depth and fold truth. Research use"
-        " only.",
-        "software": {"name": "faithful-imaging", "version": __version__, "format": dataset.FORMAT},
-        "attribution": attribution,
-        "split": split,
-        "mesh": {
-            "name": scene.name,
-            "sha256": sha256_of(surface.vertices, surface.faces),
-            "vertices": len(surface.vertices),
-            "faces": len(surface.faces),
-            "repairs": scene.repairs,
-        },
-        "folds": {
-            "labels": scene.labels,
-            "count": scene.folds,
-            "sha256": sha256_of(*(surface.point_arrays[name] for name in ("fold_score", "fold_instance"))),
-        },
-        "settings": asdict(filming),
-        "centreline": {
-            "length_mm": round(float(line.arc_length[-1]), 3),
-            "start_mm": [round(float(x), 3) for x in line.points[0]],
-            "end_mm": [round(float(x), 3) for x in line.points[-1]],
-            "sha256": sha256_of(line.points, line.radius),
-        },
-        "film": {
-            "camera_frames_per_second": FRAMES_PER_SECOND,
-            "every_nth_of_them": poses.every,
-            "speed_mm_s": round(poses.speed_mm_s, 4),
-            "lasts_s": round(float(poses.time_s[-1]), 2),
-        },
-        "units": {
-            "depth_steps_per_mm": dataset.DEPTH_STEPS,
-            "depth": "16-bit value / depth_steps_per_mm = mm along the camera's axis (not along the ray); 0: no wall",
-            "length": "mm",
-            "time": "s",
-            "space": "LPS, the surface's",
-            "camera_axes": "OpenCV: x right, y down, z forward; the first pixel's centre is at (0, 0)",
-        },
-        "visible": {"file": "visible.png", "share": round(float(visible.mean()), 6)},
-        "files": {
-            "rgb/NNNNNN.png": "8-bit RGB",
-            "depth/NNNNNN.png": "16-bit depth",
-            "mask/NNNNNN.png": "8-bit, 255 on folds",
-            "instances/NNNNNN.png": "16-bit fold number, the same in all frames; 0 off the folds",
-            **({"depth_float/NNNNNN.npy": "float32 depth, mm"} if filming.depth_float else {}),
-            "cameras.json": "intrinsics; per frame the camera-to-world matrix and the time",
-            "visible.png": "255 where the picture shows the wall; labels go on behind the black frame",
-            "surface.vtp": "the surface as filmed, with fold_score and fold_instance",
-            "centreline.vtp": "the line the camera follows, with radius and arc_length in mm",
-            "contact_sheet.png": "some frames at a glance",
-        },
-    }
-
-
-def _cameras(camera: Camera, poses: Poses) -> dict[str, Any]:
-    return {
-        "units": "mm, s; LPS",
-        "axes": "OpenCV: x right, y down, z forward; camera_to_world, 4x4, rows",
-        "camera": camera.to_dict(),
-        "frames": [
-            {
-                "file": f"{number:06d}.png",
-                "time_s": round(float(poses.time_s[number]), 2),
-                "path_mm": round(float(poses.path_mm[number]), 4),
-                "camera_to_world": np.round(poses.camera_to_world[number], 9).tolist(),
-            }
-            for number in range(len(poses.time_s))
-        ],
-    }
 
 
 def _write_visible(visible: NDArray[np.bool_], path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_core.errors import UserError
+from inference_core.scratch import PREFIX
 from inference_core.simulation.colon.dataset import CAMERAS, CARD, DEPTH_STEPS, PICTURES
 
 SPLITS = ("train", "validation", "test")
@@ -45,6 +46,7 @@ class ColonFrames:
         if split is not None and split not in SPLITS:
             raise UserError("split", f"There is no split {split!r}.", f"Choose one of {', '.join(SPLITS)}.")
         cards = [root / CARD] if (root / CARD).exists() else sorted(root.rglob(CARD))
+        cards = [card for card in cards if not card.parent.name.startswith(PREFIX)]  # left by a killed run
         if not cards:
             raise UserError("no-dataset", f"{root} holds no {CARD}.", "Name a folder that simulate-colon wrote.")
         folders = [_read_folder(card.parent) for card in cards]
@@ -53,9 +55,7 @@ class ColonFrames:
         if not self._folders:
             known = ", ".join(sorted({found.card["split"] for found in folders}))
             raise UserError("no-dataset", f"{root} holds no colon of the split {split}.", f"It has: {known}.")
-        self._index = [
-            (found, number) for found in self._folders for number in range(len(found.cameras["frames"]))
-        ]
+        self._index = [(found, number) for found in self._folders for number in range(len(found.cameras["frames"]))]
 
     def __len__(self) -> int:
         return len(self._index)

@@ -13,7 +13,8 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import numpy as np
 
 from inference_core.errors import Cancelled, UserError
-from inference_core.simulation.colon.film import Filming, check_filming, film
+from inference_core.simulation.colon.card import Filming
+from inference_core.simulation.colon.film import check_filming, film
 from inference_core.simulation.colon.frames import SPLITS
 from inference_core.simulation.colon.scene import Scene, scene_of_file
 
@@ -120,9 +121,7 @@ def read_scene(job: SimulateJob, teller: Teller) -> Scene:
     """The colon that the job names; what was repaired or is doubtful becomes a warning."""
     source = Path(job.input or "")
     start, end = (np.array(point) if point else None for point in (job.start, job.end))
-    scene = teller.wait_for(
-        lambda: scene_of_file(source, job.label, start, end, teller.begin, teller.progress)
-    )
+    scene = teller.wait_for(lambda: scene_of_file(source, job.label, start, end, teller.begin, teller.progress))
     for repair in scene.repairs:
         teller.warn(repair)
     if not scene.folds:

@@ -26,7 +26,7 @@ FRAMES_PER_SECOND = 50
 STEP = 1.0  # mm between two points of the path on which views are laid out
 WALL_MARGIN = 3.0  # mm that stay free between the tip and the wall: half the width of an endoscope
 END_MARGIN = 10.0  # mm before the ends of the centreline where the camera turns: the caecal wall is not a view
-HAND = (0.08, 0.7)  # Hz: how slowly and how quickly a hand moves
+HAND = (0.05, 0.45)  # Hz: how slowly and how quickly a hand moves
 SHARE_OF_FREE_RADIUS = 0.55  # how far off the axis the tip may come, of the room it has
 WOBBLE = np.radians(4.0)  # of yaw and pitch, root mean square
 ROLL = np.radians(15.0)
@@ -100,7 +100,9 @@ def fly_through(
     UserError
         ``frames``, ``speed``, ``look-ahead``, ``jitter`` or ``direction``.
     """
-    _check(frames, direction, speed_mm_s, look_ahead_mm, jitter)
+    check_flight(direction, speed_mm_s, look_ahead_mm, jitter)
+    if frames < 1:
+        raise UserError("frames", f"{frames} frames are none.", "Ask for 1 or more.")
     length = float(centreline.arc_length[-1])
     first, last = _travelled(length)
     every = max(1, round((last - first) / max(frames - 1, 1) * FRAMES_PER_SECOND / speed_mm_s))
@@ -128,9 +130,14 @@ def fly_through(
     return Poses(poses, time, along, speed, every)
 
 
-def _check(frames: int, direction: str, speed: float, look_ahead: float, jitter: float) -> None:
-    if frames < 1:
-        raise UserError("frames", f"{frames} frames are none.", "Ask for 1 or more.")
+def check_flight(direction: str, speed: float, look_ahead: float, jitter: float) -> None:
+    """Refuse what no endoscope does, before any work is done.
+
+    Raises
+    ------
+    UserError
+        ``direction``, ``speed``, ``look-ahead`` or ``jitter``.
+    """
     if direction not in ("withdrawal", "insertion"):
         raise UserError("direction", f"There is no direction {direction!r}.", "Choose withdrawal or insertion.")
     if not 0.1 <= speed <= 500:
