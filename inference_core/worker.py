@@ -94,7 +94,11 @@ def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callabl
         from inference_core.simulation.colon import simulate_job
 
         return simulate_job.run
-    known = "denoise, check, structure, bundle, simulate-colon"
+    if job.get("job") == "label-folds":
+        from inference_core.simulation.colon import label_job
+
+        return label_job.run
+    known = "denoise, check, structure, bundle, simulate-colon, label-folds"
     raise UserError("bad-job", f"There is no job {job.get('job')!r}.", f"Known jobs: {known}.")
 
 

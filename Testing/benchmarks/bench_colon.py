@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from inference_core.simulation.colon.appearance import list_appearances, load_appearance
-from inference_core.simulation.colon.camera import Camera, endoscope_camera, pixel_rays
-from inference_core.simulation.colon.offscreen import open_window
-from inference_core.simulation.colon.procedural import colon_shape, haustral_colon
-from inference_core.simulation.colon.render import FrameRenderer
-from inference_core.simulation.colon.surface import Surface
+from inference_core.simulation.colon.mesh.surface import Surface
+from inference_core.simulation.colon.procedural.haustral_colon import colon_shape, haustral_colon
+from inference_core.simulation.colon.rendering.appearance import list_appearances, load_appearance
+from inference_core.simulation.colon.rendering.camera import Camera, endoscope_camera, pixel_rays
+from inference_core.simulation.colon.rendering.offscreen import open_window
+from inference_core.simulation.colon.rendering.render import FrameRenderer
 
 SEED = 1
 SIZE = 256

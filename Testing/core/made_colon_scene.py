@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from made_tubes import arc_axis, tube
 
-from inference_core.simulation.colon.centreline import find_centreline
-from inference_core.simulation.colon.scene import EXACT, Scene
-from inference_core.simulation.colon.surface import Surface
+from inference_core.simulation.colon.dataset.scene import EXACT, Scene
+from inference_core.simulation.colon.mesh.surface import Surface
+from inference_core.simulation.colon.path.centreline import find_centreline
 
 HEIGHT = 6.0  # mm, of the folds
 PLACES = (50.0, 85.0)  # mm along the axis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inference_core.simulation.colon.surface import Surface
+from inference_core.simulation.colon.mesh.surface import Surface
 
 LENGTH, RADIUS = 120.0, 20.0  # mm; the axis is z from 0 to LENGTH, the ends are flat
 FOLDS = (35.0, 60.0, 85.0)  # mm on the axis

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from inference_core.simulation.colon.curve import evenly_spaced, parallel_transport
-from inference_core.simulation.colon.surface import Surface
+from inference_core.simulation.colon.mesh.surface import Surface
+from inference_core.simulation.colon.path.curve import evenly_spaced, parallel_transport
 
 
 def tube(axis, radius=20.0, around=48, capped=True):

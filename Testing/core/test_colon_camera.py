@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference_core.errors import UserError
-from inference_core.simulation.colon.camera import (
+from inference_core.simulation.colon.rendering.camera import (
     Camera,
     camera_from_dict,
     checked_camera,

@@ -5,12 +5,12 @@ import pytest
 from made_tubes import arc_axis, straight_axis, tube, with_ring_fold
 
 from inference_core.errors import UserError
-from inference_core.simulation.colon.centreline import find_centreline
-from inference_core.simulation.colon.curve import bent_curve, evenly_spaced
-from inference_core.simulation.colon.lumen import lumen
-from inference_core.simulation.colon.procedural import colon_shape, haustral_colon
-from inference_core.simulation.colon.surface import Surface, enclosed_volume
-from inference_core.simulation.colon.surface_from_labels import surface_of_mask
+from inference_core.simulation.colon.mesh.surface import Surface, enclosed_volume
+from inference_core.simulation.colon.mesh.surface_from_labels import surface_of_mask
+from inference_core.simulation.colon.path.centreline import find_centreline
+from inference_core.simulation.colon.path.curve import bent_curve, evenly_spaced
+from inference_core.simulation.colon.path.lumen import lumen
+from inference_core.simulation.colon.procedural.haustral_colon import colon_shape, haustral_colon
 
 pytest.importorskip("vtk")
 pytest.importorskip("skimage")

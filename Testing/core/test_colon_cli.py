@@ -17,9 +17,9 @@ from inference_core.client import Worker
 from inference_core.errors import UserError
 from inference_core.image.volume import Volume
 from inference_core.image.writing import write_volume
-from inference_core.simulation.colon.frames import ColonFrames
-from inference_core.simulation.colon.surface import Surface
-from inference_core.simulation.colon.surface_files import read_surface, write_surface
+from inference_core.simulation.colon.dataset.frames import ColonFrames
+from inference_core.simulation.colon.mesh.surface import Surface
+from inference_core.simulation.colon.mesh.surface_files import read_surface, write_surface
 
 SHORT = ("--frames", 3, "--size", 32)
 

@@ -18,15 +18,14 @@ from made_colon_scene import files_of, labelled_tube, tube_scene
 pytest.importorskip("vtkmodules")
 
 from inference_core.errors import Cancelled, UserError
-from inference_core.simulation.colon import benchmark, simulate_job
-from inference_core.simulation.colon.card import Filming
-from inference_core.simulation.colon.contact_sheet import colours_of
-from inference_core.simulation.colon.dataset import PICTURES, depth_steps
-from inference_core.simulation.colon.film import film
-from inference_core.simulation.colon.frames import ColonFrames
-from inference_core.simulation.colon.scene import consistent
-from inference_core.simulation.colon.surface import Surface
-from inference_core.simulation.colon.surface_files import write_surface
+from inference_core.simulation.colon.dataset import benchmark, simulate_job
+from inference_core.simulation.colon.dataset.card import Filming
+from inference_core.simulation.colon.dataset.dataset import PICTURES, depth_steps
+from inference_core.simulation.colon.dataset.film import film
+from inference_core.simulation.colon.dataset.frames import ColonFrames
+from inference_core.simulation.colon.dataset.scene import consistent
+from inference_core.simulation.colon.mesh.surface import Surface
+from inference_core.simulation.colon.mesh.surface_files import write_surface
 
 SMALL = Filming(frames=9, size=48)
 
@@ -128,8 +127,8 @@ KILLED_RUN = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from made_colon_scene import tube_scene
-from inference_core.simulation.colon.card import Filming
-from inference_core.simulation.colon.film import film
+from inference_core.simulation.colon.dataset.card import Filming
+from inference_core.simulation.colon.dataset.film import film
 film(tube_scene(), Filming(frames=60, size=48), __import__("pathlib").Path(sys.argv[1]), "train", "")
 """
 
@@ -234,8 +233,8 @@ import resource, sys
 sys.path.insert(0, sys.argv[2])
 from made_colon_scene import tube_scene
 from inference_core.errors import UserError
-from inference_core.simulation.colon.card import Filming
-from inference_core.simulation.colon.film import film
+from inference_core.simulation.colon.dataset.card import Filming
+from inference_core.simulation.colon.dataset.film import film
 scene = tube_scene()
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
@@ -274,18 +273,6 @@ def test_depth_in_steps_is_within_half_a_step_and_0_means_none(depth):
     assert (steps == 0) == (depth == 0)
     if depth > 0.0025:
         assert abs(steps / 200 - depth) <= 0.0026
-
-
-@given(st.lists(st.integers(1, 65535), min_size=2, max_size=8, unique=True))
-def test_a_fold_has_one_colour_in_every_frame(numbers):
-    together = colours_of(np.array([numbers]))[0]
-    alone = [colours_of(np.array([[number]]))[0, 0] for number in numbers]
-    np.testing.assert_array_equal(together, alone)
-
-
-def test_colours_of_neighbouring_numbers_differ():
-    colours = colours_of(np.arange(1, 60)[None])[0].astype(int)
-    assert np.abs(np.diff(colours, axis=0)).sum(axis=1).min() > 60
 
 
 def test_a_folder_of_datasets_is_read_by_colon_never_by_frame(scene, tmp_path):

@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 
-from inference_core.simulation.colon.curve import arc_length, bent_curve, evenly_spaced, parallel_transport
-from inference_core.simulation.colon.haustra import WAY_STEP, Fold, fold_shape, haustral_wall
-from inference_core.simulation.colon.procedural import axis_coordinates, colon_shape, haustral_colon, with_truth
-from inference_core.simulation.colon.surface import Surface, edges, enclosed_volume, vertex_areas
+from inference_core.simulation.colon.mesh.surface import Surface, edges, enclosed_volume, vertex_areas
+from inference_core.simulation.colon.path.curve import arc_length, bent_curve, evenly_spaced, parallel_transport
+from inference_core.simulation.colon.procedural.haustra import WAY_STEP, Fold, fold_shape, haustral_wall
+from inference_core.simulation.colon.procedural.haustral_colon import (
+    axis_coordinates,
+    colon_shape,
+    haustral_colon,
+    with_truth,
+)
 
 LENGTH = 160.0
 

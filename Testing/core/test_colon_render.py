@@ -13,10 +13,10 @@ from inference_core.errors import UserError
 pytest.importorskip("vtkmodules")
 pytest.importorskip("scipy")
 
-from inference_core.simulation.colon.appearance import load_appearance
-from inference_core.simulation.colon.camera import Camera, endoscope_camera, pixel_rays
-from inference_core.simulation.colon.render import Frame, FrameRenderer
-from inference_core.simulation.colon.surface import Surface
+from inference_core.simulation.colon.mesh.surface import Surface
+from inference_core.simulation.colon.rendering.appearance import load_appearance
+from inference_core.simulation.colon.rendering.camera import Camera, endoscope_camera, pixel_rays
+from inference_core.simulation.colon.rendering.render import Frame, FrameRenderer
 
 PLAIN = load_appearance("plain")
 ODD_PINHOLE = Camera(200, 120, 90.0, 105.0, 93.5, 71.25)

@@ -14,15 +14,15 @@ import pytest
 from made_ringed_tube import POSES, looking, ringed_tube
 
 from inference_core.errors import UserError
-from inference_core.simulation.colon.appearance import list_appearances, load_appearance
-from inference_core.simulation.colon.camera import endoscope_camera
+from inference_core.simulation.colon.rendering.appearance import list_appearances, load_appearance
+from inference_core.simulation.colon.rendering.camera import endoscope_camera
 
 pytest.importorskip("vtkmodules")
 pytest.importorskip("scipy")
 
-from inference_core.simulation.colon.render import FrameRenderer
-from inference_core.simulation.colon.texture import mucosa_pattern, ripples
-from inference_core.simulation.colon.vessels import grow_vessels
+from inference_core.simulation.colon.rendering.render import FrameRenderer
+from inference_core.simulation.colon.rendering.texture import mucosa_pattern, ripples
+from inference_core.simulation.colon.rendering.vessels import grow_vessels
 
 HERE = Path(__file__).parent
 CAMERA = endoscope_camera(128)
@@ -201,7 +201,7 @@ def test_without_opengl_a_user_is_told_what_to_install():
     program = """
 import ctypes
 from inference_core.errors import UserError
-from inference_core.simulation.colon.offscreen import open_window
+from inference_core.simulation.colon.rendering.offscreen import open_window
 try:
     open_window(64, 64)
 except UserError as error:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from made_tubes import arc_axis, straight_axis, tube, with_ring_fold
 
 from inference_core.errors import UserError
-from inference_core.simulation.colon.surface import Surface, enclosed_volume
-from inference_core.simulation.colon.surface_check import checked, lumen_width
+from inference_core.simulation.colon.mesh.surface import Surface, enclosed_volume
+from inference_core.simulation.colon.mesh.surface_check import checked, lumen_width
 
 pytest.importorskip("igl")
 

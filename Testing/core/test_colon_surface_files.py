@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from made_tubes import arc_axis, straight_axis, tube
 
 from inference_core.errors import UserError
-from inference_core.simulation.colon.surface import Surface, enclosed_volume
-from inference_core.simulation.colon.surface_files import SURFACE_SUFFIXES, read_surface, write_surface
+from inference_core.simulation.colon.mesh.surface import Surface, enclosed_volume
+from inference_core.simulation.colon.mesh.surface_files import SURFACE_SUFFIXES, read_surface, write_surface
 
 pytest.importorskip("vtk")
 
@@ -71,7 +71,7 @@ def test_files_in_ras_are_turned_to_lps(tmp_path, suffix):
         from vtkmodules.vtkCommonCore import vtkStringArray
         from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
-        from inference_core.simulation.colon.polydata import to_polydata
+        from inference_core.simulation.colon.mesh.polydata import to_polydata
 
         polydata, space, writer = to_polydata(SMALL), vtkStringArray(), vtkXMLPolyDataWriter()
         space.SetName("SPACE")

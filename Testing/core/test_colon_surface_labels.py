@@ -5,10 +5,10 @@ import pytest
 from made_tubes import arc_axis, tube
 
 from inference_core.errors import UserError
-from inference_core.simulation.colon.surface import Surface, edges, enclosed_volume, mean_edge
-from inference_core.simulation.colon.surface_check import checked
-from inference_core.simulation.colon.surface_files import read_surface
-from inference_core.simulation.colon.surface_from_labels import decimated, surface_of_mask
+from inference_core.simulation.colon.mesh.surface import Surface, edges, enclosed_volume, mean_edge
+from inference_core.simulation.colon.mesh.surface_check import checked
+from inference_core.simulation.colon.mesh.surface_files import read_surface
+from inference_core.simulation.colon.mesh.surface_from_labels import decimated, surface_of_mask
 
 sitk = pytest.importorskip("SimpleITK")
 pytest.importorskip("vtk")

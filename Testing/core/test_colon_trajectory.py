@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_core.errors import UserError
-from inference_core.simulation.colon.curve import arc_length, bent_curve, evenly_spaced
-from inference_core.simulation.colon.trajectory import WALL_MARGIN, fly_through
+from inference_core.simulation.colon.path.curve import arc_length, bent_curve, evenly_spaced
+from inference_core.simulation.colon.path.trajectory import WALL_MARGIN, fly_through
 
 
 def way(points, radius=15.0):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from inference_core.segmenter.colours import colours, overlaid, painted
+from inference_core.image.instance_colours import colours, overlaid, painted
 from inference_core.segmenter.components import components
 from inference_core.segmenter.instances import find_instances
 from inference_core.segmenter.tracking import Tracker

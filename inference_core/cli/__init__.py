@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
     from inference_core.cli.demo import demo
     from inference_core.cli.denoise import denoise
     from inference_core.cli.evaluate import COMMANDS as EVALUATE
+    from inference_core.cli.label_folds import label_folds
     from inference_core.cli.measure import measure
     from inference_core.cli.models import import_model, models
     from inference_core.cli.reproduce import COMMANDS as REPRODUCE
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
         "sample": sample,
         "simulate-dose": simulate_dose,
         "simulate-colon": simulate_colon,
+        "label-folds": label_folds,
         "models": models,
         "demo": demo,
         "bundle": bundle,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-LISTS = {"evaluate": ("--model", "--phantom"), "reproduce": ("--train", "--methods")}
+LISTS = {"evaluate": ("--model", "--phantom", "--seeds", "--faces", "--methods"), "reproduce": ("--train", "--methods")}
 """By command, options that take one value or more besides ``--roi``."""
 
 FLAGS = ("--filters", "--bm3d", "--torch")

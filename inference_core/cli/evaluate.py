@@ -1,10 +1,11 @@
-"""``inference-core evaluate denoiser``: models and classical filters side by side, in tables."""
+"""``inference-core evaluate``: models and classical filters side by side, in tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
+from inference_core.cli.evaluate_folds import folds
 from inference_core.errors import UserError
 
 REFERENCE_NOTE = """\
@@ -119,4 +120,4 @@ def _files_of(models: list[str]) -> list[Path]:
             for suffix in (".json", ".safetensors", ".onnx")]  # fmt: skip
 
 
-COMMANDS: dict[str, Any] = {"_help": "Score models side by side.", "denoiser": denoiser}
+COMMANDS: dict[str, Any] = {"_help": "Score models and methods side by side.", "denoiser": denoiser, "folds": folds}

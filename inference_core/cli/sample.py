@@ -33,8 +33,8 @@ def sample(name: Literal["temporal-bone", "colon"], out: Path, seed: int = 0) ->
 
 def _sample_colon(out: Path, seed: int) -> None:
     from inference_core.image.writing import check_folder
-    from inference_core.simulation.colon.procedural import haustral_colon
-    from inference_core.simulation.colon.surface_files import write_surface
+    from inference_core.simulation.colon.mesh.surface_files import write_surface
+    from inference_core.simulation.colon.procedural.haustral_colon import haustral_colon
 
     if out.suffix.lower() not in (".vtp", ".vtk", ".ply"):  # those that hold point arrays
         raise UserError("surface-format", f"{out} cannot hold the truth.", "Give a name that ends in .vtp.")

@@ -1,0 +1,1 @@
+"""Frames on disk: how they are filmed, written, resumed and read again."""

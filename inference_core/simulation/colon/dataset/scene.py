@@ -1,0 +1,172 @@
+"""What is filmed: a checked colon surface with its folds labelled, and the line along its middle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference_core.errors import UserError
+from inference_core.extras import need
+from inference_core.image.writing import write_aside
+from inference_core.simulation.colon.mesh.surface import Points, Surface
+from inference_core.simulation.colon.path.centreline import Centreline, find_centreline
+
+LABELS = ("fold_score", "fold_instance")
+EXACT = "exact: carried by the surface (point arrays fold_score and fold_instance)"
+COMPUTED = "computed from the surface's curvature (label_folds); an estimate, not an annotation"
+
+Stage = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A colon that can be filmed.
+
+    Attributes
+    ----------
+    name : str
+    surface : Surface
+        With ``fold_score`` and ``fold_instance``.
+    centreline : Centreline
+    repairs : list of str
+        What was changed in the surface as it was read.
+    labels : str
+        Where the fold labels come from.
+    """
+
+    name: str
+    surface: Surface
+    centreline: Centreline
+    repairs: list[str]
+    labels: str
+
+    @property
+    def folds(self) -> int:
+        """How many folds are labelled."""
+        return len(np.unique(self.surface.point_arrays["fold_instance"])) - 1
+
+
+def scene_of_file(
+    path: Path,
+    label: int | None,
+    start: Points | None,
+    end: Points | None,
+    stage: Stage,
+    progress: Progress,
+) -> Scene:
+    """Read, check and label a colon; its own fold labels are kept where it has both arrays.
+
+    Parameters
+    ----------
+    path : Path
+    label : int, optional
+        Of a label map.
+    start, end : (3,) mm, optional
+        Where the endoscope enters, and where it turns.
+    stage : callable
+        Told what begins: read, check, label, centreline.
+    progress : callable
+        Told (done, total) of the stage.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_surface`, :func:`checked`, :func:`find_centreline`.
+    """
+    from inference_core.simulation.colon.mesh.surface_check import checked
+    from inference_core.simulation.colon.mesh.surface_files import read_surface
+
+    stage("read")
+    surface = read_surface(path, label)
+    stage("check")
+    surface, repairs = checked(surface)
+    stage("centreline")
+    centreline = find_centreline(surface, start, end)
+    if set(LABELS) <= set(surface.point_arrays):
+        return Scene(path.name, consistent(surface), centreline, repairs, EXACT)
+    stage("label")
+    from inference_core.simulation.colon.folds.fold_labels import label_folds
+
+    return Scene(path.name, label_folds(surface, progress), centreline, repairs, COMPUTED)
+
+
+def procedural_scene(seed: int, stage: Stage) -> Scene:
+    """A procedural colon with its exact truth."""
+    from inference_core.simulation.colon.procedural.haustral_colon import haustral_colon
+
+    stage("make")
+    surface = haustral_colon(seed)
+    stage("centreline")
+    return Scene(f"procedural colon, seed {seed}", surface, find_centreline(surface), [], EXACT)
+
+
+def consistent(surface: Surface) -> Surface:
+    """The surface with its labels as the contract has them: a number above 0 exactly where the score is 0.5 or more.
+
+    Raises
+    ------
+    UserError
+        ``fold-labels``.
+    """
+    score, instance = (surface.point_arrays[name] for name in LABELS)
+    if not np.isfinite(score).all() or not np.array_equal(score >= 0.5, instance > 0) or (instance < 0).any():
+        wrong = int(np.count_nonzero((score >= 0.5) != (instance > 0)))
+        raise UserError(
+            "fold-labels",
+            f"The surface's fold_score and fold_instance do not agree at {wrong} vertices: a fold's number has to be"
+            " above 0 exactly where the score is 0.5 or more.",
+            "Label it again (inference-core label-folds), or save it without these arrays: it is labelled here then.",
+        )
+    return Surface(
+        surface.vertices, surface.faces, {LABELS[0]: score.astype(np.float32), LABELS[1]: instance.astype(np.int32)}
+    )
+
+
+def sha256_of(*arrays: NDArray[Any]) -> str:
+    """Of arrays' values and shapes: the same for a surface in another file format."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def write_centreline(centreline: Centreline, path: Path) -> None:
+    """Write the line as a ``.vtp`` that 3D Slicer opens as a model, with its radius (mm) at each point.
+
+    Raises
+    ------
+    UserError
+        ``write-failed``.
+    """
+    need("vtk", "colon", "Writing a centreline")
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+    from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
+
+    points, lines, polydata = vtkPoints(), vtkCellArray(), vtkPolyData()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(centreline.points), deep=True))
+    lines.InsertNextCell(len(centreline.points), list(range(len(centreline.points))))
+    polydata.SetPoints(points)
+    polydata.SetLines(lines)
+    for name, values in (("radius", centreline.radius), ("arc_length", centreline.arc_length)):
+        array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
+        array.SetName(name)
+        polydata.GetPointData().AddArray(array)
+
+    def write(aside: Path) -> None:
+        writer = vtkXMLPolyDataWriter()
+        writer.SetFileName(str(aside))
+        writer.SetInputData(polydata)
+        if not writer.Write():
+            raise OSError(5, "the disk may be full")
+
+    write_aside(path, write)

@@ -1,0 +1,1 @@
+"""Where the folds are on a mesh."""

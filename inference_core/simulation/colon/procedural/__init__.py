@@ -1,0 +1,1 @@
+"""A made haustral colon with the exact truth of its folds."""
