@@ -91,11 +91,11 @@ def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callabl
 
         return structure_job.run
     if job.get("job") == "simulate-colon":
-        from inference_core.simulation.colon import simulate_job
+        from inference_core.simulation.colon.dataset import simulate_job
 
         return simulate_job.run
     if job.get("job") == "label-folds":
-        from inference_core.simulation.colon import label_job
+        from inference_core.simulation.colon.folds import label_job
 
         return label_job.run
     known = "denoise, check, structure, bundle, simulate-colon, label-folds"

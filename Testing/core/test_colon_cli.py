@@ -47,7 +47,7 @@ def test_frames_are_made_and_the_same_command_finds_them_there(colon):
     assert done.returncode == 0, done.stderr
     assert "3 frames of a" in done.stdout
     assert "2 folds" in done.stdout
-    assert "fold labels exact" in done.stdout
+    assert "fold labels carried by the surface" in done.stdout
     frames = ColonFrames(colon.parent / "out", split="test")
     assert len(frames) == 3
     assert (colon.parent / "out/depth_float/000002.npy").exists()

@@ -164,7 +164,7 @@ def test_vessels_reach_everywhere_and_thin_out():
     ],
 )
 def test_a_wrong_appearance_file_is_refused_with_the_reason(tmp_path, change, said):
-    values = json.loads((files("inference_core.simulation.colon") / "appearances" / "plain.json").read_text())
+    values = json.loads((files("inference_core.simulation.colon.rendering") / "appearances" / "plain.json").read_text())
     for name, value in change.items():
         part, _, entry = name.partition(".")
         if entry:
@@ -179,7 +179,7 @@ def test_a_wrong_appearance_file_is_refused_with_the_reason(tmp_path, change, sa
 
 
 def test_an_own_appearance_file_is_drawn(tmp_path):
-    values = json.loads((files("inference_core.simulation.colon") / "appearances" / "plain.json").read_text())
+    values = json.loads((files("inference_core.simulation.colon.rendering") / "appearances" / "plain.json").read_text())
     values["wall"]["colour"] = [0.0, 0.0, 0.9]
     values["wall"]["shine"] = 0
     path = tmp_path / "blue.json"

@@ -16,7 +16,7 @@ from inference_core.image.writing import write_aside
 from inference_core.scratch import scratch_folder, sweep_stale
 from inference_core.simulation.colon.dataset import dataset
 from inference_core.simulation.colon.dataset.card import Filming, cameras_of, dataset_card
-from inference_core.simulation.colon.dataset.scene import Scene, write_centreline
+from inference_core.simulation.colon.dataset.scene import CARRIED, EXACT, Scene, write_centreline
 from inference_core.simulation.colon.path.trajectory import Poses, check_flight, fly_through
 from inference_core.simulation.colon.rendering.camera import Camera, endoscope_camera
 
@@ -198,7 +198,7 @@ def _write_sheet(
     for number in chosen(filming.frames):
         caption = f"{poses.time_s[number]:.1f} s   {poses.path_mm[number] / 10:.0f} cm"
         frames.append({**read_frame(out, number, filming.size), "caption": caption})
-    source = "exact truth" if scene.labels.startswith("exact") else "labels computed"
+    source = {EXACT: "exact truth", CARRIED: "labels of the surface"}.get(scene.labels, "labels computed")
     title = f"{scene.name}: {filming.frames} frames, {filming.appearance}"
     subtitle = (
         f"{filming.direction}, {filming.camera}, {filming.size} x {filming.size} pixels, seed {filming.seed};"

@@ -18,8 +18,9 @@ from inference_core.simulation.colon.mesh.surface import Points, Surface
 from inference_core.simulation.colon.path.centreline import Centreline, find_centreline
 
 LABELS = ("fold_score", "fold_instance")
-EXACT = "exact: carried by the surface (point arrays fold_score and fold_instance)"
-COMPUTED = "computed from the surface's curvature (label_folds); an estimate, not an annotation"
+EXACT = "exact: of the procedural colon"
+CARRIED = "carried by the surface (point arrays fold_score and fold_instance), as exact as whoever made them"
+COMPUTED = "computed from the surface's shape (label_folds); an estimate, not an annotation"
 
 Stage = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -90,7 +91,7 @@ def scene_of_file(
     stage("centreline")
     centreline = find_centreline(surface, start, end)
     if set(LABELS) <= set(surface.point_arrays):
-        return Scene(path.name, consistent(surface), centreline, repairs, EXACT)
+        return Scene(path.name, consistent(surface), centreline, repairs, CARRIED)
     stage("label")
     from inference_core.simulation.colon.folds.fold_labels import label_folds
 
