@@ -98,7 +98,11 @@ def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callabl
         from inference_core.simulation.colon.folds import label_job
 
         return label_job.run
-    known = "denoise, check, structure, bundle, simulate-colon, label-folds"
+    if job.get("job") == "translate":
+        from inference_core.translator import job as translate
+
+        return translate.run
+    known = "denoise, check, structure, bundle, simulate-colon, label-folds, translate"
     raise UserError("bad-job", f"There is no job {job.get('job')!r}.", f"Known jobs: {known}.")
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from inference_core.errors import UserError  # noqa: E402
+from inference_core.image.visible_area import text_area, visible_area  # noqa: E402
 from inference_core.training.endoscopy_data import RealFrames, SimulatedFrames, held_out, vary_look  # noqa: E402
 from inference_core.training.frame_crops import (  # noqa: E402
     Crop,
@@ -20,7 +21,6 @@ from inference_core.training.frame_crops import (  # noqa: E402
     draw_real,
     draw_simulated,
 )
-from inference_core.training.visible_area import text_area, visible_area  # noqa: E402
 
 CROPS = CropConfig(size=32)
 

@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     from inference_core.cli.simulate_colon import simulate_colon, spell_paths
     from inference_core.cli.simulate_dose import simulate_dose
     from inference_core.cli.train import train
+    from inference_core.cli.translate import translate
 
     commands: dict[str, Any] = {
         "denoise": denoise,
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         "simulate-dose": simulate_dose,
         "simulate-colon": simulate_colon,
         "label-folds": label_folds,
+        "translate": translate,
         "models": models,
         "demo": demo,
         "bundle": bundle,

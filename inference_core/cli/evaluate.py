@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inference_core.cli.evaluate_folds import folds
+from inference_core.cli.evaluate_translator import translator
 from inference_core.errors import UserError
 
 REFERENCE_NOTE = """\
@@ -120,4 +121,5 @@ def _files_of(models: list[str]) -> list[Path]:
             for suffix in (".json", ".safetensors", ".onnx")]  # fmt: skip
 
 
-COMMANDS: dict[str, Any] = {"_help": "Score models and methods side by side.", "denoiser": denoiser, "folds": folds}
+COMMANDS: dict[str, Any] = {"_help": "Score models and methods side by side.", "denoiser": denoiser, "folds": folds,
+                            "translator": translator}  # fmt: skip

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inference_core.errors import UserError
-from inference_core.simulation.colon.dataset import CARD
-from inference_core.simulation.colon.frames import ColonFrames
+from inference_core.image.visible_area import Mask, text_area, visible_area
+from inference_core.simulation.colon.dataset.dataset import CARD
+from inference_core.simulation.colon.dataset.frames import ColonFrames
 from inference_core.training.frame_crops import CropConfig, check_crops, cut, draw_real, draw_simulated
-from inference_core.training.visible_area import Mask, text_area, visible_area
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LEAST_REAL = 4
@@ -57,7 +57,7 @@ class SimulatedFrames:
     Raises
     ------
     UserError
-        ``small-frame``, or what :class:`~inference_core.simulation.colon.frames.ColonFrames` raises.
+        ``small-frame``, or what :class:`~inference_core.simulation.colon.dataset.frames.ColonFrames` raises.
     """
 
     def __init__(self, folder: Path, split: str, crops: CropConfig) -> None:

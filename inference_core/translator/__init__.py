@@ -1,0 +1,1 @@
+"""Simulated endoscopy frames in another look: a network's pictures, the simulator's truth."""
