@@ -34,7 +34,7 @@ test: setup-test
 PYTHON312 ?= python3.12
 test-py312:
 	$(PYTHON312) -m venv .venv312
-	.venv312/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e . pytest hypothesis scikit-image slicer-core
+	.venv312/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[colon]' pytest hypothesis slicer-core
 	.venv312/bin/python -m pytest Testing/core Testing/slicer
 
 lint: setup-test
