@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_colon_scene import files_of, labelled_tube, tube_scene
+from PIL import Image
 
 pytest.importorskip("vtkmodules")
 
@@ -18,9 +19,10 @@ from inference_core.simulation.colon.dataset.card import Filming
 from inference_core.simulation.colon.dataset.dataset import depth_steps
 from inference_core.simulation.colon.dataset.film import film
 from inference_core.simulation.colon.dataset.frames import ColonFrames
-from inference_core.simulation.colon.dataset.scene import consistent
+from inference_core.simulation.colon.dataset.scene import Scene, consistent, doubts, scene_of_file
 from inference_core.simulation.colon.mesh.surface import Surface
 from inference_core.simulation.colon.mesh.surface_files import write_surface
+from inference_core.simulation.colon.path.centreline import find_centreline
 
 SMALL = Filming(frames=9, size=48)
 
@@ -70,6 +72,39 @@ def test_depth_is_the_distance_along_the_axis_that_a_ray_caster_finds_with_the_w
         whole = np.load(made / "depth_float" / f"{number:06d}.npy")
         assert whole.dtype == np.float32
         assert np.abs(whole - frame["depth"]).max() <= 0.0026
+
+
+def test_a_frame_says_what_can_be_seen_and_through_which_lens(scene, made, tmp_path):
+    plain = ColonFrames(made)[0]
+    assert plain["visible"].all()
+    assert plain["camera_model"] == "pinhole"
+    film(scene, replace(SMALL, frames=1, appearance="mucosa", camera="fisheye"), tmp_path / "out", "train", "")
+    mucosa = ColonFrames(tmp_path / "out")[0]
+    assert mucosa["camera_model"] == "fisheye"
+    assert not mucosa["visible"][0, 0]
+    assert mucosa["visible"][24, 24]
+    assert not mucosa["rgb"][~mucosa["visible"]].any(), "black behind the frame"
+
+
+def test_whose_colon_it_is_and_where_its_labels_come_from_travel_with_the_file(tmp_path):
+    notes = {"attribution": "the tests", "fold_labels": "exact: by hand"}
+    write_surface(replace(labelled_tube(), notes=notes), tmp_path / "tube.vtp")
+    told = scene_of_file(tmp_path / "tube.vtp", None, None, None, lambda stage: None, lambda done, total: None)
+    assert (told.attribution, told.labels) == ("the tests", "exact: by hand")
+
+
+def test_handles_and_a_narrow_lumen_are_told():
+    surface = labelled_tube()
+    path = find_centreline(surface)
+    assert doubts(surface, path) == []
+    (narrow,) = doubts(surface, replace(path, radius=path.radius / 3))
+    assert "narrow" in narrow
+    ring = np.arange(6)
+    corners = [(6 * i + ring, 6 * i + (ring + 1) % 6, 6 * ((i + 1) % 6) + ring, 6 * ((i + 1) % 6) + (ring + 1) % 6)
+               for i in ring]  # fmt: skip
+    torus = np.concatenate([np.stack(three, 1) for a, b, c, d in corners for three in ((a, b, c), (b, d, c))])
+    (handle,) = doubts(Surface(np.zeros((36, 3)), torus), path)
+    assert "1 handle" in handle
 
 
 def test_cameras_are_inside_the_colon(made, scene):
@@ -192,6 +227,36 @@ def test_labels_that_contradict_each_other_are_refused():
     wrong[np.flatnonzero(wrong)[:3]] = 0
     with pytest.raises(UserError, match="do not agree at 3 vertices"):
         consistent(Surface(surface.vertices, surface.faces, {**surface.point_arrays, "fold_instance": wrong}))
+
+
+def test_a_surface_that_is_one_fold_has_one():
+    one = replace(labelled_tube(), point_arrays={})
+    everywhere = {"fold_score": np.ones(len(one.vertices)), "fold_instance": np.ones(len(one.vertices), int)}
+    surface = consistent(replace(one, point_arrays=everywhere))
+    assert Scene("", surface, find_centreline(surface), [], "").folds == 1
+
+
+@pytest.mark.parametrize(("score", "number"), [(np.nan, 1), (10.0, 1), (0.7, 70_000), (0.7, -1)])
+def test_labels_out_of_range_are_refused(score, number):
+    tube = labelled_tube()
+    count = len(tube.vertices)
+    wrong = {"fold_score": np.full(count, score), "fold_instance": np.full(count, number)}
+    with pytest.raises(UserError, match="0 to 1"):
+        consistent(replace(tube, point_arrays=wrong))
+
+
+def test_a_depth_of_8_bits_is_no_depth(scene, tmp_path):
+    film(scene, replace(SMALL, frames=1), tmp_path / "out", "train", "")
+    Image.fromarray(np.full((48, 48), 7, np.uint8)).save(tmp_path / "out/depth/000000.png")
+    with pytest.raises(UserError, match="16 bits"):
+        ColonFrames(tmp_path / "out").check()
+
+
+def test_a_benchmark_leaves_a_folder_of_others_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"thesis\.txt"):
+        simulate_job.run({"output": str(tmp_path), "benchmark": True}, lambda *_, **__: None, lambda: False)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_surface_without_a_fold_is_filmed_with_a_warning(tmp_path):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from made_folded_tubes import LENGTH, RADIUS, ring_fold, tube
+from PIL import Image
 
 from inference_core.cli.label_folds import label_folds as command
 from inference_core.errors import Cancelled, UserError
@@ -55,7 +56,24 @@ def test_the_job_labels_measures_and_writes(colon, tmp_path):
     written = json.loads((tmp_path / "out_folds.json").read_text())
     assert written["each"] == report["each"]
     stages = [fields["stage"] for kind, fields in told if kind == "progress"]
-    assert list(dict.fromkeys(stages)) == ["start", "read", "check", "label", "measure", "write"]
+    assert list(dict.fromkeys(stages)) == ["start", "read", "check", "label", "measure", "write", "picture"]
+    with Image.open(tmp_path / "out_folds.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    bare, folds = (pixels[:, left : left + 460] for left in (28, 28 + 2 * 468))
+    assert np.ptp(bare.max(axis=(0, 1)) - bare.min(axis=(0, 1))) < 200, "the tube is drawn"
+    strong = (np.ptp(folds, axis=2) > 120).sum()
+    assert strong > 4 * (np.ptp(bare, axis=2) > 120).sum() + 200, "its fold stands out in colour"
+
+
+def test_labels_are_written_where_nothing_can_be_drawn(colon, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise UserError("no-opengl", "Nothing draws here.", "Install something.")
+
+    monkeypatch.setattr("inference_core.simulation.colon.folds.fold_picture.open_window", refuse)
+    report, _ = run(job(colon, tmp_path / "out.vtp"))
+    assert report["folds"] == 1
+    assert (tmp_path / "out.vtp").exists()
+    assert any("No picture was drawn" in warning for warning in report["warnings"])
 
 
 def test_the_same_job_gives_the_same_bytes(colon, tmp_path):

@@ -75,7 +75,7 @@ def test_other_units_are_named_with_the_factor(unit, size, factor, radius):
     right = tube(straight_axis(), radius)
     error = refusal(Surface(right.vertices * size, right.faces))
     assert error.code == "surface-scale"
-    assert f"in {unit}: multiply its coordinates by {factor} " in error.remedy
+    assert f"in {unit} (then multiply its coordinates by {factor})" in error.remedy
 
 
 def test_a_colon_in_voxels_of_a_fine_scan_is_refused():

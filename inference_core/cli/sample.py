@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,13 +35,15 @@ def sample(name: Literal["temporal-bone", "colon"], out: Path, seed: int = 0) ->
 
 def _sample_colon(out: Path, seed: int) -> None:
     from inference_core.image.writing import check_folder
+    from inference_core.simulation.colon.dataset.scene import EXACT, MADE
     from inference_core.simulation.colon.mesh.surface_files import write_surface
     from inference_core.simulation.colon.procedural.haustral_colon import haustral_colon
 
     if out.suffix.lower() not in (".vtp", ".vtk", ".ply"):  # those that hold point arrays
         raise UserError("surface-format", f"{out} cannot hold the truth.", "Give a name that ends in .vtp.")
     check_folder(out)
-    surface = haustral_colon(seed)
+    print(f"making a colon, seed {seed} ...", file=sys.stderr)
+    surface = replace(haustral_colon(seed), notes={"attribution": MADE, "fold_labels": EXACT})
     write_surface(surface, out)
     folds = len(set(surface.point_arrays["fold_instance"].tolist()) - {0})
     print(f"{len(surface.vertices)} vertices, {len(surface.faces)} triangles, {folds} folds")

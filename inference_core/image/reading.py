@@ -94,6 +94,8 @@ def nifti_is_whole(path: Path) -> bool:
     """Whether all voxels are there: ITK reads a truncated NIfTI file without a word, as zeros."""
     with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
         header = file.read(540)
+        if len(header) < 348:
+            return False
         for order in "<>":
             (size,) = struct.unpack_from(f"{order}i", header)
             if size == 348:

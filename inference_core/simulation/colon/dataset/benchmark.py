@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from inference_core import __version__
 from inference_core.errors import UserError
+from inference_core.scratch import PREFIX
 from inference_core.simulation.colon.dataset.card import Filming
 from inference_core.simulation.colon.dataset.dataset import CARD, write_json, written
 from inference_core.simulation.colon.dataset.film import film
-from inference_core.simulation.colon.dataset.scene import Scene, procedural_scene
+from inference_core.simulation.colon.dataset.scene import MADE, Scene, procedural_scene
 
 if TYPE_CHECKING:
     from inference_core.simulation.colon.teller import Teller
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 APPEARANCES = ("plain", "mucosa")
 COLONS = {11: "train", 12: "train", 13: "train", 14: "validation", 15: "test"}
 """Seed of each procedural colon, and its split."""
-MADE = "made by Faithful Imaging (Apache-2.0); the anatomy of no one"
 INDEX = "benchmark.json"
 
 
@@ -99,3 +99,7 @@ def _check_output(out: Path) -> None:
         raise UserError("no-such-folder", f"The folder {out.parent} does not exist.", "Make it first.")
     if (out / CARD).exists():
         raise UserError("folder", f"{out} holds a single dataset.", "Name a new or an empty folder.")
+    ours = {*APPEARANCES, INDEX}
+    others = [file.name for file in out.iterdir() if file.name not in ours] if out.exists() else []
+    if any(not name.startswith(PREFIX) for name in others):
+        raise UserError("folder", f"{out} holds other files ({sorted(others)[0]}).", "Name a new or an empty folder.")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from inference_core.simulation.colon.rendering.render import Frame
 
 CARD = "dataset.json"
+VISIBLE = "visible.png"
 CAMERAS = "cameras.json"
 FORMAT = 1
 PICTURES = ("rgb", "depth", "mask", "instances")

@@ -104,7 +104,7 @@ def film(
             dataset.write_json(out / dataset.CAMERAS, cameras_of(camera, poses))
             write_surface(scene.surface, out / "surface.vtp")
             write_centreline(scene.centreline, out / "centreline.vtp")
-            _write_visible(visible, out / "visible.png")
+            _write_visible(visible, out / dataset.VISIBLE)
             _render(scene, filming, out, camera, look, poses, missing, progress, cancelled)
         if missing or not dataset.is_complete(out):
             _write_sheet(scene, filming, out, attribution, poses, visible)

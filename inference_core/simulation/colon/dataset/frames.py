@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inference_core.errors import UserError
 from inference_core.scratch import PREFIX
-from inference_core.simulation.colon.dataset.dataset import CAMERAS, CARD, DEPTH_STEPS, PICTURES
+from inference_core.simulation.colon.dataset.dataset import CAMERAS, CARD, DEPTH_STEPS, PICTURES, VISIBLE
 
 SPLITS = ("train", "validation", "test")
 
@@ -55,6 +55,7 @@ class ColonFrames:
         if not self._folders:
             known = ", ".join(sorted({found.card["split"] for found in folders}))
             raise UserError("no-dataset", f"{root} holds no colon of the split {split}.", f"It has: {known}.")
+        self._seen: dict[Path, NDArray[np.bool_]] = {}
         self._index = [(found, number) for found in self._folders for number in range(len(found.cameras["frames"]))]
 
     def __len__(self) -> int:
@@ -67,8 +68,10 @@ class ColonFrames:
         -------
         dict
             ``rgb`` (H, W, 3) uint8, ``depth`` (H, W) float32 mm (0: none), ``mask`` (H, W) bool, ``instances`` (H, W)
-            int32, ``camera_to_world`` (4, 4) float64, ``intrinsics`` (3, 3) float64, ``time_s`` float, ``dataset``,
-            ``split`` and ``appearance`` str, ``frame`` int.
+            int32, ``visible`` (H, W) bool (False behind a black frame, where labels go on), ``camera_to_world`` (4, 4)
+            float64, ``intrinsics`` (3, 3) float64, ``camera_model`` "pinhole" or "fisheye" (whose rays the intrinsics
+            alone do not give: see :func:`~inference_core.simulation.colon.rendering.camera.pixel_rays`), ``time_s``
+            float, ``dataset``, ``split`` and ``appearance`` str, ``frame`` int.
 
         Raises
         ------
@@ -83,13 +86,20 @@ class ColonFrames:
         return {
             **read_frame(folder.path, number, folder.card["settings"]["size"]),
             "camera_to_world": np.array(pose["camera_to_world"]),
+            "visible": self._visible(folder),
             "intrinsics": np.array(intrinsics, np.float64),
+            "camera_model": camera["model"],
             "time_s": float(pose["time_s"]),
             "dataset": str(folder.path),
             "split": folder.card["split"],
             "appearance": folder.card["settings"]["appearance"],
             "frame": number,
         }
+
+    def _visible(self, folder: _Folder) -> NDArray[np.bool_]:
+        if folder.path not in self._seen:
+            self._seen[folder.path] = _read(folder.path / VISIBLE, folder.card["settings"]["size"]) > 0
+        return self._seen[folder.path]
 
     @property
     def datasets(self) -> list[Path]:
@@ -181,6 +191,9 @@ def _read(path: Path, size: int) -> NDArray[Any]:
         raise _bad(f"{path} is missing.") from error
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three for damaged files
         raise _bad(f"{path} is damaged.") from error
+    bytes_each = 2 if path.parent.name in ("depth", "instances") else 1
+    if pixels.dtype.kind != "u" or pixels.dtype.itemsize != bytes_each:
+        raise _bad(f"{path} does not hold {8 * bytes_each} bits a pixel.")
     if pixels.shape != ((size, size, 3) if path.parent.name == "rgb" else (size, size)):
         raise _bad(f"{path} is {pixels.shape[1]} x {pixels.shape[0]} pixels, not {size} x {size}.")
     return pixels

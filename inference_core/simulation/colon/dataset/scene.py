@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from inference_core.errors import UserError
 from inference_core.extras import need
 from inference_core.image.writing import write_aside
-from inference_core.simulation.colon.mesh.surface import Points, Surface
+from inference_core.simulation.colon.mesh.surface import Points, Surface, edges
 from inference_core.simulation.colon.path.centreline import Centreline, find_centreline
 
 LABELS = ("fold_score", "fold_instance")
 EXACT = "exact: of the procedural colon"
+MADE = "made by Faithful Imaging (Apache-2.0); the anatomy of no one"
+NARROW = 9.0  # mm from the centreline to the wall
 CARRIED = "carried by the surface (point arrays fold_score and fold_instance), as exact as whoever made them"
 COMPUTED = "computed from the surface's shape (label_folds); an estimate, not an annotation"
 
@@ -37,9 +39,11 @@ class Scene:
         With ``fold_score`` and ``fold_instance``.
     centreline : Centreline
     repairs : list of str
-        What was changed in the surface as it was read.
+        What was changed in the surface as it was read, and what is doubtful about it.
     labels : str
         Where the fold labels come from.
+    attribution : str, optional
+        Whose colon it is, where its file says so.
     """
 
     name: str
@@ -47,11 +51,13 @@ class Scene:
     centreline: Centreline
     repairs: list[str]
     labels: str
+    attribution: str | None = None
 
     @property
     def folds(self) -> int:
         """How many folds are labelled."""
-        return len(np.unique(self.surface.point_arrays["fold_instance"])) - 1
+        instance = self.surface.point_arrays["fold_instance"]
+        return len(np.unique(instance[instance > 0]))
 
 
 def scene_of_file(
@@ -86,16 +92,20 @@ def scene_of_file(
 
     stage("read")
     surface = read_surface(path, label)
+    notes = surface.notes
     stage("check")
     surface, repairs = checked(surface)
     stage("centreline")
     centreline = find_centreline(surface, start, end)
+    repairs = [*repairs, *doubts(surface, centreline)]
+    whose = notes.get("attribution")
     if set(LABELS) <= set(surface.point_arrays):
-        return Scene(path.name, consistent(surface), centreline, repairs, CARRIED)
+        carried = notes.get("fold_labels", CARRIED)
+        return Scene(path.name, consistent(surface), centreline, repairs, carried, whose)
     stage("label")
     from inference_core.simulation.colon.folds.fold_labels import label_folds
 
-    return Scene(path.name, label_folds(surface, progress), centreline, repairs, COMPUTED)
+    return Scene(path.name, label_folds(surface, progress), centreline, repairs, COMPUTED, whose)
 
 
 def procedural_scene(seed: int, stage: Stage) -> Scene:
@@ -105,7 +115,22 @@ def procedural_scene(seed: int, stage: Stage) -> Scene:
     stage("make")
     surface = haustral_colon(seed)
     stage("centreline")
-    return Scene(f"procedural colon, seed {seed}", surface, find_centreline(surface), [], EXACT)
+    return Scene(f"procedural colon, seed {seed}", surface, find_centreline(surface), [], EXACT, MADE)
+
+
+def doubts(surface: Surface, centreline: Centreline) -> list[str]:
+    """What was left as it is, and shows in the frames: handles, and a lumen that is nearly shut."""
+    found = []
+    euler = len(surface.vertices) - len(edges(surface)) + len(surface.faces)
+    if euler < 2:
+        count = f"{(2 - euler) // 2} handle{'s' * (euler < 0)}"
+        found.append(
+            f"Left as it is: {count}, where loops or folds touch. They show as bars and holes; some get labels."
+        )
+    radius = float(np.median(centreline.radius))
+    if radius < NARROW:
+        found.append(f"The lumen is narrow ({radius:.0f} mm to the wall): many frames look at the wall from close by.")
+    return found
 
 
 def consistent(surface: Surface) -> Surface:
@@ -117,7 +142,14 @@ def consistent(surface: Surface) -> Surface:
         ``fold-labels``.
     """
     score, instance = (surface.point_arrays[name] for name in LABELS)
-    if not np.isfinite(score).all() or not np.array_equal(score >= 0.5, instance > 0) or (instance < 0).any():
+    in_range = np.isfinite(score).all() and 0 <= score.min() <= score.max() <= 1
+    if not (in_range and 0 <= instance.min() <= instance.max() < 65536):
+        raise UserError(
+            "fold-labels",
+            "The surface's fold_score has to be from 0 to 1 at each vertex, its fold_instance from 0 to 65535.",
+            "Label it again (inference-core label-folds), or save it without these arrays: it is labelled here then.",
+        )
+    if not np.array_equal(score >= 0.5, instance > 0):
         wrong = int(np.count_nonzero((score >= 0.5) != (instance > 0)))
         raise UserError(
             "fold-labels",

@@ -82,7 +82,7 @@ def run(message: dict[str, Any], emit: Emit, cancelled: Callable[[], bool]) -> d
         job.filming,
         Path(job.output),
         job.split,
-        job.attribution or NOT_STATED,
+        job.attribution or scene.attribution or NOT_STATED,
         teller.progress,
         cancelled,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,13 @@ def run(job: dict[str, Any], emit: Callable[..., None], cancelled: Callable[[], 
     teller = Teller(emit, cancelled)
     teller.begin("read")
     surface = read_surface(Path(job["input"]), job.get("label"))
+    notes = surface.notes
     teller.begin("check")
     surface, repairs = checked(surface)
     for repair in repairs:
         teller.warn(repair)
     labelled = _labelled(surface, method, teller)
+    labelled = replace(labelled, notes={**notes, "fold_labels": f"computed (label-folds, {method}); an estimate"})
     teller.begin("measure")
     report = {
         "version": __version__,

@@ -101,7 +101,7 @@ def _mask(layers: NDArray[Any], label: int | None, path: Path) -> NDArray[np.boo
         raise UserError(
             "which-label",
             f"{path.name} holds several labels or segments ({names}).",
-            "Say which is the lumen of the colon, or save that segment alone."
+            "Say which is the lumen of the colon (--label N), or save that segment alone."
             if label is None
             else "Save the segment that is the lumen of the colon alone.",
         )

@@ -13,6 +13,9 @@ from inference_core.extras import need
 from inference_core.simulation.colon.mesh.surface import Surface
 from inference_core.simulation.colon.mesh.surface_parts import polygon_triangles, strip_triangles
 
+NOTES = ("attribution", "fold_labels")
+"""Fields of a file, of one text each, that become a surface's notes."""
+
 
 @contextmanager
 def vtk_messages() -> Iterator[Callable[[], str]]:
@@ -34,7 +37,7 @@ def to_polydata(surface: Surface) -> Any:
     """The surface as a vtkPolyData that owns a copy of it, point arrays included."""
     need("vtk", "colon", "Work on a colon surface")
     from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
-    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonCore import vtkPoints, vtkStringArray
     from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 
     points = vtkPoints()
@@ -48,6 +51,11 @@ def to_polydata(surface: Surface) -> Any:
         array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
         array.SetName(name)
         polydata.GetPointData().AddArray(array)
+    for name, note in surface.notes.items():
+        words = vtkStringArray()
+        words.SetName(name)
+        words.InsertNextValue(note)
+        polydata.GetFieldData().AddArray(words)
     return polydata
 
 
@@ -82,7 +90,16 @@ def from_polydata(polydata: Any) -> Surface:
             and array.GetNumberOfTuples() == len(points)
         ):
             arrays[array.GetName()] = vtk_to_numpy(array).copy()
-    return Surface(points, np.concatenate(triangles), arrays)
+    return Surface(points, np.concatenate(triangles), arrays, _notes(polydata.GetFieldData()))
+
+
+def _notes(field: Any) -> dict[str, str]:
+    found = {name: field.GetAbstractArray(name) for name in NOTES}
+    return {
+        name: array.GetValue(0)
+        for name, array in found.items()
+        if array is not None and array.IsA("vtkStringArray") and array.GetNumberOfValues()
+    }
 
 
 def _cells(cells: Any) -> list[NDArray[Any]] | NDArray[Any]:

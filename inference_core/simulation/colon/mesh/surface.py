@@ -24,11 +24,14 @@ class Surface:
         Vertex numbers, counter-clockwise seen from outside: normals point away from the lumen.
     point_arrays : dict of name to (N,) array
         What is known of each vertex, e.g. ``fold_score`` (float), ``fold_instance`` (integer, 0 where there is none).
+    notes : dict of str
+        What a file says of the whole: ``attribution`` (whose colon it is), ``fold_labels`` (where they come from).
     """
 
     vertices: Points
     faces: Faces
     point_arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def face_vectors(surface: Surface) -> Points:

@@ -18,8 +18,9 @@ from inference_core.simulation.colon.mesh.surface_winding import (
 
 WIDTHS = (8.0, 70.0)  # mm: a lumen is 10 to 60 mm wide, and folds make the estimate a little narrow
 LONGEST = (40.0, 600.0)  # mm, longest side of the box around it: from a short piece to a whole colon
+FARTHEST = 1e6  # mm from the origin: pictures are drawn in single precision
 _DEBRIS = 0.1  # of the largest part's area: smaller parts are dropped, larger ones are another organ
-_UNITS = {"centimetres": 10.0, "metres": 1000.0, "micrometres": 0.001}
+_UNITS = {"centimetres": 10.0, "inches": 25.4, "metres": 1000.0, "micrometres": 0.001}
 
 
 def checked(surface: Surface) -> tuple[Surface, list[str]]:
@@ -76,19 +77,25 @@ def check_scale(surface: Surface) -> None:
         ``surface-scale``, with the factor that would put it right where one does.
     """
     width, longest = lumen_width(surface), float(np.ptp(surface.vertices, axis=0).max())
+    away = float(np.abs(surface.vertices).max())
+    if away > FARTHEST:
+        raise UserError(
+            "far-away",
+            f"The surface lies {away:.3g} mm from the origin: too far to be drawn to the hundredth of a millimetre.",
+            "Move it near the origin and save it again.",
+        )
     if _fits(width, longest):
         return
     message = (
         f"Taken as millimetres, the surface is {longest:.3g} mm long (the box around it) and its lumen {width:.3g} mm"
         " wide; of a colon these are 150 to 600 mm and 10 to 60 mm."
     )
-    for unit, factor in _UNITS.items():
-        if _fits(width * factor, longest * factor):
-            raise UserError(
-                "surface-scale",
-                message,
-                f"It seems to be in {unit}: multiply its coordinates by {factor:g} and save it again.",
-            )
+    fitting = [(unit, factor) for unit, factor in _UNITS.items() if _fits(width * factor, longest * factor)]
+    if fitting:
+        units = " or ".join(f"in {unit} (then multiply its coordinates by {factor:g})" for unit, factor in fitting)
+        raise UserError(
+            "surface-scale", message, f"It seems to be {units}; of a label map, check the spacing. Save it again."
+        )
     raise UserError(
         "surface-scale",
         message,

@@ -58,6 +58,8 @@ def read_surface(path: Path | str, label: int | None = None) -> Surface:
 
         return surface_of_label_map(path, label)
     suffix = _suffix(path)
+    if label is not None:
+        raise UserError("label", f"{path} is a surface: it has no labels to choose from.", "Leave --label out.")
     if path.is_dir():
         raise UserError("surface-format", f"{path} is a folder.", "Give the file of a surface or a label map.")
     try:
@@ -72,7 +74,7 @@ def read_surface(path: Path | str, label: int | None = None) -> Surface:
     if not len(surface.faces):
         raise UserError("empty-surface", f"{path} holds no triangles.", "Save the surface of the colon again.")
     if f"{_SPACE}=RAS" in header:
-        return Surface(surface.vertices * (-1.0, -1.0, 1.0), surface.faces, surface.point_arrays)
+        return Surface(surface.vertices * (-1.0, -1.0, 1.0), surface.faces, surface.point_arrays, surface.notes)
     return surface
 
 

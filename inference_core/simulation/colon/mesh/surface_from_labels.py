@@ -15,6 +15,7 @@ from inference_core.simulation.colon.mesh.surface_parts import largest_part
 
 _LEVEL = 0.4999  # not 0.5: a voxel that lies exactly on the level gives triangles without area
 _SINC_ITERATIONS = 20
+SECOND = 0.1  # of the largest piece of a mask: what is larger than that is no debris
 _SINC_PASS_BAND = 0.1
 
 
@@ -47,7 +48,8 @@ def surface_of_mask(
     Raises
     ------
     UserError
-        ``empty-label`` where nothing is set, or nothing that survives the blur; ``missing-package``.
+        ``empty-label`` where nothing is set, or nothing that survives the blur; ``several-lumens`` where a second piece
+        is too large to be left out; ``missing-package``.
     """
     need("scipy", "colon", "Making a surface of voxels")
     need("vtk", "colon", "Making a surface of voxels")
@@ -108,7 +110,14 @@ def _largest_solid(mask: NDArray[np.bool_], margin: list[int]) -> tuple[NDArray[
     labels, count = ndimage.label(mask)
     if not count:
         raise _empty("No voxel is set.")
-    largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    sizes = np.bincount(labels.ravel())[1:]
+    largest = 1 + int(np.argmax(sizes))
+    if (sizes > SECOND * sizes.max()).sum() > 1:
+        raise UserError(
+            "several-lumens",
+            f"The label is in {count} pieces; the largest have {' and '.join(map(str, sorted(sizes)[-2:]))} voxels.",
+            "Join the lumen into one piece, or leave only the piece that is to be filmed.",
+        )
     box = ndimage.find_objects(labels, max_label=largest)[largest - 1]
     piece = np.pad(labels[box] == largest, [(m, m) for m in margin])
     outside, _ = ndimage.label(~piece)

@@ -8,6 +8,7 @@ in vec3 seenFrom;
 //VTK::CustomUniforms::Dec
 
 uniform mat3 normalMatrix;
+const float GRAZING = 0.2;
 // FEATURES
 
 #if PATTERN
@@ -22,6 +23,10 @@ void main()
   vec3 outwards = normalize(facing);
   vec3 inwards = normalMatrix * (gl_FrontFacing ? outwards : -outwards);
   vec3 toLens = -normalize(seenFrom);
+  // At the rim of a fold the normal, interpolated, may turn away from the lens though the wall is seen: drawn as it is
+  // it would be a dotted black outline of the folds.
+  float turned = dot(inwards, toLens);
+  inwards = normalize(inwards + max(GRAZING - turned, 0.0) * toLens);
 
   // Pictures are laid on the wall from three sides, each where it faces that side.
   vec3 side = pow(abs(outwards), vec3(4.0));
