@@ -41,7 +41,7 @@ def write_dataset(folder, split="train", frames=4, size=48, seed=0, border=0):
         }
         for kind, pixels in files.items():
             Image.fromarray(pixels).save(folder / kind / f"{k:06d}.png")
-    camera = {"fx": size / 2, "fy": size / 2, "cx": size / 2, "cy": size / 2}
+    camera = {"fx": size / 2, "fy": size / 2, "cx": size / 2, "cy": size / 2, "model": "pinhole"}
     poses = [{"camera_to_world": np.eye(4).tolist(), "time_s": 0.02 * k} for k in range(frames)]
     (folder / "cameras.json").write_text(json.dumps({"camera": camera, "frames": poses}))
     card = {

@@ -72,7 +72,9 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {error.filename or ''}: {error.strerror}\nCheck the path and your rights.", file=sys.stderr)
         sys.exit(2)
     except (Cancelled, KeyboardInterrupt):
-        print("Cancelled; nothing was written.", file=sys.stderr)
+        goes_on = given[:1] in (["simulate-colon"], ["translate"])
+        kept = "what is finished stays, and the same command goes on" if goes_on else "nothing was written"
+        print(f"Cancelled; {kept}.", file=sys.stderr)
         sys.exit(130)
 
 

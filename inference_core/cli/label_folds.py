@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from inference_core import client
+from inference_core.cli.progress import run_under_bar
 
 
 def label_folds(
@@ -39,25 +38,6 @@ def label_folds(
         "method": method,
         "label": label,
     }
-    report = run_label_folds(job)
+    report = run_under_bar(job)
     print(f"{report['input']}: {format_report(report)}")
     print(f"wrote {output}, {report_path(output)}, {picture_path(output)} in {report['time_s']:.0f} s")
-
-
-def run_label_folds(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the job in the worker under a progress bar; warnings go to standard error."""
-    from tqdm import tqdm
-
-    with tqdm(total=None, unit="step", file=sys.stderr, disable=None, leave=False) as bar:
-
-        def show(message: dict[str, Any]) -> None:
-            if message["type"] == "progress":
-                bar.set_description(message["stage"], refresh=False)
-                bar.total = message["total"] if message["total"] > 1 else None
-                bar.n = message["done"]
-                bar.refresh()
-            else:
-                prefix = "warning: " if message["type"] == "warning" else ""
-                tqdm.write(f"{prefix}{message['message']}", file=sys.stderr)
-
-        return client.run(job, show)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from inference_core import client
+from inference_core.cli.progress import run_under_bar
 from inference_core.errors import UserError
 
 FLAGS = ("--benchmark", "--depth_float")
@@ -59,7 +58,7 @@ def simulate_colon(
         benchmark: Write five procedural colons in two appearances (train, validation, test); COLON, where given, is
             one more test colon.
     """
-    report = _run(
+    report = run_under_bar(
         {
             "job": "simulate-colon",
             "input": os.path.abspath(colon) if colon else None,
@@ -140,28 +139,3 @@ def _point(name: str, text: str | None) -> list[float] | None:
     if len(point) != 3 or not all(abs(number) < 1e6 for number in point):
         raise UserError("point", f"{text!r} is no point.", f"Give --{name} x,y,z in mm, LPS.")
     return point
-
-
-def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the job in the worker under a progress bar; warnings go to standard error."""
-    from tqdm import tqdm
-
-    with tqdm(total=None, bar_format="{desc}", file=sys.stderr, disable=None, leave=False) as bar:
-        stage = None
-
-        def show(message: dict[str, Any]) -> None:
-            nonlocal stage
-            if message["type"] != "progress":
-                prefix = "warning: " if message["type"] == "warning" else ""
-                tqdm.write(f"{prefix}{message['message']}", file=sys.stderr)
-                return
-            if message["stage"] != stage:
-                stage = message["stage"]
-                bar.reset(total=message["total"])
-            counted = message["total"] > 1
-            bar.total, bar.unit = message["total"], "step" if stage == "label" else "frame"
-            bar.bar_format = None if counted else "{desc} ... {elapsed}"
-            bar.set_description_str(f"{stage}: " if counted else stage)
-            bar.update(message["done"] - bar.n)
-
-        return client.run(job, show)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from inference_core import client
+from inference_core.cli.progress import run_under_bar
 from inference_core.errors import UserError
 
 
@@ -34,7 +33,7 @@ def translate(
     """
     if not model:
         raise UserError("no-model", "No model is given.", "Add --model and a model for translate-frames.")
-    report = _run({
+    report = run_under_bar({
         "job": "translate", "input": os.path.abspath(simulated), "output": os.path.abspath(out),
         "model": os.path.abspath(model) if Path(model).suffix == ".json" else model,
         "engine": engine, "device": device, "limit": limit,
@@ -57,25 +56,3 @@ def structure_line(found: dict[str, Any]) -> str:
         f"edges moved by {found['displacement_px']:.2f} px in the mean, {found['edges_found']:.0%} found again;"
         f" {found['moved']:.0%} of {found['judged']} frames moved by more than {found['limit_px']:g} px or lost edges"
     )
-
-
-def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the job in the worker under a progress bar; warnings go to standard error."""
-    from tqdm import tqdm
-
-    with tqdm(total=None, unit="frame", file=sys.stderr, disable=None, leave=False) as bar:
-        stage = None
-
-        def show(message: dict[str, Any]) -> None:
-            nonlocal stage
-            if message["type"] != "progress":
-                prefix = "warning: " if message["type"] == "warning" else ""
-                tqdm.write(f"{prefix}{message['message']}", file=sys.stderr)
-                return
-            if message["stage"] != stage:
-                stage = message["stage"]
-                bar.reset(total=message["total"])
-                bar.set_description(stage, refresh=False)
-            bar.update(message["done"] - bar.n)
-
-        return client.run(job, show)

@@ -148,10 +148,11 @@ def _read_folder(path: Path) -> _Folder:
         frames, size, split = card["settings"]["frames"], card["settings"]["size"], card["split"]
         mesh, appearance, poses = card["mesh"]["sha256"], card["settings"]["appearance"], cameras["frames"]
         camera = [float(cameras["camera"][name]) for name in ("fx", "fy", "cx", "cy")]
+        lens = str(cameras["camera"]["model"])
         whole = np.array([pose["camera_to_world"] for pose in poses], float).shape == (frames, 4, 4)
     except (KeyError, TypeError, ValueError) as error:
         raise _bad(f"{path / CARD} or {CAMERAS} lacks {error}.") from error
-    if not whole or split not in SPLITS or not (size and mesh and appearance and all(camera)):
+    if not whole or split not in SPLITS or not (size and mesh and appearance and lens and all(camera)):
         raise _bad(f"{path / CARD} and {CAMERAS} do not agree.")
     return _Folder(path, card, cameras)
 
