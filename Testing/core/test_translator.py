@@ -97,6 +97,11 @@ def test_both_engines_give_the_same_picture(model):
         assert np.abs(one.astype(int) - frame).mean() > 5
 
 
+def test_the_command_prints_the_card_of_any_kind_of_model(model, capsys):
+    main(["models", "--model", str(model)])
+    assert json.loads(capsys.readouterr().out)["task"] == "translate-frames"
+
+
 def test_what_is_no_picture_is_refused(model):
     card, _ = doubled()
     with pytest.raises(ValueError, match="uint8"):

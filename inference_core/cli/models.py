@@ -20,7 +20,7 @@ def models(model: str | None = None, add: Path | None = None, name: str | None =
     """List the models, print the card of one, add one's own, or import other people's (models import --help).
 
     Args:
-        model: Id of a model whose whole card to print.
+        model: Model whose whole card to print: its id, or the path of its card.
         add: Card (.json) of a trained model to copy, with its weights, among one's own.
         name: Id to give the added model; by default its card's.
     """
@@ -33,12 +33,11 @@ def models(model: str | None = None, add: Path | None = None, name: str | None =
         print(f"added {card.id}: {card.path}")
         return
     if model is not None:
-        known = {card.id: card for card in list_models()}
-        print(json.dumps((known.get(model) or find_model(model, "denoise-ct")).text, indent=2, ensure_ascii=False))
+        print(json.dumps(find_model(model).text, indent=2, ensure_ascii=False))
         return
     for card in list_models():
         note = "" if card.automatic else "  (only by name)"
-        print(f"{card.id:<20} {card.task:<12} {card.summary}{note}")
+        print(f"{card.id:<20} {card.task:<16} {card.summary}{note}")
 
 
 def import_model(arguments: Sequence[str]) -> None:

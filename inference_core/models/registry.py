@@ -106,11 +106,13 @@ def _made(folder: Path) -> Path:
 @overload
 def find_model(name: str, task: Literal["denoise-ct"]) -> Card: ...
 @overload
-def find_model(name: str, task: Literal["depth", "translate-frames"]) -> FrameCard: ...
+def find_model(name: str, task: Literal["depth", "translate-frames", "segment-folds"]) -> FrameCard: ...
+@overload
+def find_model(name: str, task: None = None) -> ModelCard: ...
 
 
-def find_model(name: str, task: str) -> Any:
-    """A model by its id, or by the path of its card or weights.
+def find_model(name: str, task: str | None = None) -> Any:
+    """A model by its id, or by the path of its card or weights; where ``task`` is given, of that task.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def find_model(name: str, task: str) -> Any:
                 f"Choose one of: {known}; or give the path of a model's card (.json).",
             )
         card = _read_given(path)
-    if card.task != task:
+    if task not in (None, card.task):
         raise UserError("wrong-task", f"The model {card.id} is for {card.task}, not for {task}.", "Choose another.")
     return card
 
