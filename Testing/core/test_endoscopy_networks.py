@@ -153,6 +153,15 @@ def test_resizing_and_convolving_is_what_it_says_and_leaves_no_checkerboard():
         build_network("resnet_generator", {"enlarge": "bilinear"})
 
 
+def test_a_residual_generator_adds_what_the_published_one_gives():
+    whole = randomised(ResnetGenerator(width=4, blocks=1, channels=3)).eval()
+    change = ResnetGenerator(width=4, blocks=1, channels=3, residual=True).eval()
+    change.load_state_dict(whole.state_dict())
+    x = 2 * frames(1, 32, 40) - 1
+    with torch.no_grad():
+        torch.testing.assert_close(change(x), x + whole(x))
+
+
 # --- DispResNet ---
 
 

@@ -30,6 +30,9 @@ class ResnetGenerator(nn.Module):
     enlarge : str
         How a layer doubles the sides: ``transposed`` convolution, as published, or ``resize``: each pixel four times,
         then a convolution, which leaves no checkerboard (Odena, Dumoulin, Olah, Distill 2016).
+    residual : bool
+        Whether the layers give what is to be added to the image instead of the image. Ours: instance normalisation
+        takes the image's brightness away, and a small network need not learn to draw again what it is given.
     """
 
     factor = 4
@@ -44,6 +47,7 @@ class ResnetGenerator(nn.Module):
         channels: int = 1,
         tanh: bool = False,
         enlarge: Enlarge = "transposed",
+        residual: bool = False,
     ) -> None:
         super().__init__()
         if enlarge not in ("transposed", "resize"):
@@ -58,6 +62,7 @@ class ResnetGenerator(nn.Module):
         if tanh:
             layers.append(nn.Tanh())
         self.model = nn.Sequential(*layers)
+        self.residual = residual
         self.apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -72,8 +77,8 @@ class ResnetGenerator(nn.Module):
         -------
         (N, channels, H, W) tensor in the same unit.
         """
-        translated: Tensor = self.model(image)
-        return translated
+        given: Tensor = self.model(image)
+        return image + given if self.residual else given
 
 
 class _ResidualBlock(nn.Module):

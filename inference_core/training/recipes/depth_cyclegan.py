@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,6 +73,8 @@ class DepthCycleGanConfig(RunConfig):
     """Residual blocks of the generators."""
     enlarge: Enlarge = "transposed"
     """How the generators double the sides: transposed convolution, or resize and convolution (no checkerboard)."""
+    residual: bool = False
+    """Whether the generators give the change of a frame, without a limit, instead of the frame, limited by tanh."""
     discriminator_width: int = 64
     """Channels of the discriminators' first layer."""
     weight_cycle: float = 10.0
@@ -103,7 +106,8 @@ def prepare(config: DepthCycleGanConfig, fabric: Fabric) -> Task:
     real_frames = RealFrames(config.real, config.crops)
     if real_frames.left_out:
         fabric.print(f"{len(real_frames.left_out)} real frames left out: borders or text leave no place for a crop.")
-    sizes = {"width": config.width, "blocks": config.blocks, "channels": 3, "tanh": True, "enlarge": config.enlarge}
+    sizes: dict[str, Any] = {"width": config.width, "blocks": config.blocks, "channels": 3, "enlarge": config.enlarge}
+    sizes |= {"tanh": not config.residual, "residual": config.residual}
     architecture = {"name": "resnet_generator", "arguments": sizes}
 
     def made(network: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
