@@ -52,7 +52,7 @@ def import_model(arguments: Sequence[str]) -> None:
 
     parser = argparse.ArgumentParser(
         prog="inference-core models import",
-        description="Copy a checkpoint of the generator of a paper's released code among one's own models.",
+        description="Copy a checkpoint of a network of a paper's released code among one's own models.",
     )
     parser.add_argument("file", type=Path, help="Checkpoint (.pth, .pt), as the released code saves it.")
     parser.add_argument(
@@ -61,7 +61,8 @@ def import_model(arguments: Sequence[str]) -> None:
         choices=IMPORTERS,
         required=True,
         help="Code that saved it: dml_ct (Jung et al., MICCAI 2022), cycle_free (Kwon, Ye, IEEE TCI 2021), cyclegan"
-        " (Zhu et al., ICCV 2017, and what is built on it: a generator of RGB frames).",
+        " (Zhu et al., ICCV 2017, and what is built on it: a generator of RGB frames), endofm_transunet (Tomasini et"
+        " al., SASHIMI 2024; Endo-FM's segmenter), transunet (Chen et al., 2021).",
     )
     parser.add_argument("--name", help="Id to give the model; by default that of the code, with a dash.")
     parser.add_argument(

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from inference_core.errors import Cancelled, UserError
 
-USAGE = """usage: inference-core train denoiser|depth|translator --config NAME_OR_YAML [key=value ...]
+USAGE = """usage: inference-core train denoiser|depth|translator|segmenter --config NAME_OR_YAML [key=value ...]
 
 Configurations: {names}
 Every field of a recipe's configuration may be given as key=value; nested ones with a dot, lists in brackets:
   inference-core train denoiser --config supervised_ct full_dose='[CT_FOLDER]' split.validation='[P7]' out=runs/mine
   inference-core train translator --config depth_cyclegan simulated=SIM_DATASET real=FRAMES out=runs/look
+  inference-core train segmenter --config segmenter --data SIM_DATASET TRANSLATED out=runs/folds
   inference-core train denoiser --config supervised_ct --help      all fields, with units
 A run that was stopped or killed goes on when the same command is given again."""
 
@@ -46,7 +47,7 @@ def train(arguments: Sequence[str]) -> None:
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)  # the fields' docstrings become the help
     defaults = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in content.items()]
-    spelt = defaults + [_as_option(word) for word in _joined(rest)]
+    spelt = defaults + [_as_option(word) for word in _joined(_listed(rest))]
     settings = auto_cli(config_class, args=spelt, as_positional=False, prog=f"inference-core train {arguments[0]}")
     try:
         run(settings)
@@ -62,6 +63,19 @@ def _config_of(arguments: list[str]) -> tuple[str | None, list[str]]:
         if argument == "--config" and k + 1 < len(arguments):
             return arguments[k + 1], arguments[:k] + arguments[k + 2 :]
     return None, arguments
+
+
+def _listed(arguments: list[str]) -> list[str]:
+    """``--data A B`` as ``data=["A", "B"]``: the words without ``=`` after it belong to it."""
+    if "--data" not in arguments:
+        return arguments
+    first = arguments.index("--data") + 1
+    others = (k for k in range(first, len(arguments)) if "=" in arguments[k] or arguments[k].startswith("-"))
+    after = next(others, len(arguments))
+    folders = arguments[first:after]
+    if not folders:
+        raise UserError("bad-argument", "--data names no folder.", "Write --data FOLDER, or --data SIM TRANSLATED.")
+    return [*arguments[: first - 1], f"data={json.dumps(folders)}", *arguments[after:]]
 
 
 def _joined(arguments: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from inference_core.errors import UserError
 
-TASKS = ("denoise-ct", "depth", "translate-frames")
+TASKS = ("denoise-ct", "depth", "translate-frames", "segment-folds")
 WEIGHTS = ("safetensors", "onnx")  # suffixes
 BANDS = ("high", "whole")
 OUTPUTS = ("residual", "image")
@@ -122,14 +122,14 @@ class Card(ModelCard):
 
 @dataclass(frozen=True)
 class FrameCard(ModelCard):
-    """Of a network for endoscopy frames (``depth``, ``translate-frames``).
+    """Of a network for endoscopy frames (``depth``, ``translate-frames``, ``segment-folds``).
 
     Attributes
     ----------
     values : (low, high)
         What 0 and 255 of a frame are to the network; of what it translates, too.
     size : int
-        Side of the squares that it was trained on, pixels.
+        Side of the squares that it was trained on, pixels; of ``segment-folds``, of whole frames as it is to see them.
     """
 
     values: tuple[float, float]

@@ -9,6 +9,8 @@ INTENDED = {
     " measuring in patients.",
     "translate-frames": "Research: training and testing of other networks. Gives simulated frames the look of those it"
     " was trained on. What it shows is no patient's; never for diagnosis.",
+    "segment-folds": "Research. Marks haustral folds in colonoscopy frames. Learned from simulated colons: on patients'"
+    " frames it is not validated; not for diagnosis.",
 }
 
 
@@ -27,13 +29,13 @@ def frame_card_text(
     ----------
     identifier, title : str
     task : str
-        ``depth`` (RGB to mm) or ``translate-frames`` (RGB to RGB).
+        ``depth`` (RGB to mm), ``translate-frames`` (RGB to RGB) or ``segment-folds`` (RGB to logits).
     architecture : dict
         ``name`` and ``arguments``.
     values : (low, high)
         What 0 and 255 of a frame are to the network.
     size : int
-        Side of the squares that it was trained on, pixels.
+        Side of the squares that it was trained on, pixels; of ``segment-folds``, of whole frames as it is to see them.
     said : dict
         Further fields; they replace those that are here: ``training_data``, ``training_command``, ``metrics``,
         ``licence``, ``known_failures`` at least are worth giving.

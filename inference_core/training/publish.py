@@ -82,11 +82,16 @@ def _kind(text: dict[str, Any]) -> Kind:
     low, high = text["input"]["values"]
     if text["task"] == "depth":
         return Kind(3, (low, high), ("frame", "depth"), 1.0, "mm", 0.05)
+    if text["task"] == "segment-folds":
+        return Kind(3, (low, high), ("frame", "logits"), 1.0, "of a logit", 0.01)
     return Kind(3, (low, high), ("frame", "translated"), 255 / (high - low), "grey levels", 0.1)
 
 
 def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path, kind: Kind = DENOISER) -> float:
-    """Export a network with free height and width; return its largest difference from torch in network units."""
+    """Export a network, with free height and width if it takes any; return its largest difference from torch.
+
+    The difference is in network units.
+    """
     import torch
     from safetensors.torch import load_file
 
@@ -95,11 +100,13 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path, kind
     network = build_network(str(architecture["name"]), dict(architecture["arguments"]))  # type: ignore[call-overload]
     network.load_state_dict(load_file(weights))
     network.eval()
-    example = torch.from_numpy(np.random.default_rng(0).standard_normal((1, kind.channels, 64, 96), np.float32))
+    factor = int(network.factor)  # type: ignore[arg-type]
+    one_size = getattr(network, "frame_size", None)
+    sides = (one_size, one_size) if one_size else (64, 96)
+    example = torch.from_numpy(np.random.default_rng(0).standard_normal((1, kind.channels, *sides), np.float32))
     if kind.values:
         low, high = kind.values
         example = low + (high - low) * torch.special.ndtr(example)
-    factor = int(network.factor)  # type: ignore[arg-type]
     parts = {2: torch.export.Dim("rows") * factor, 3: torch.export.Dim("columns") * factor}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     with warnings.catch_warnings():
@@ -112,16 +119,16 @@ def export_onnx(weights: Path, architecture: dict[str, object], onnx: Path, kind
             input_names=[kind.names[0]],
             output_names=[kind.names[1]],
             dynamo=True,
-            dynamic_shapes=(parts,),
+            dynamic_shapes=None if one_size else (parts,),
             external_data=False,
             verbose=False,
         )
     _strip_metadata(onnx)
     session = quiet_onnxruntime().InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        other_size = example[:, :, : 64 - factor, : 96 - 2 * factor]
-        expected = network(other_size).numpy()
-    got = session.run(None, {kind.names[0]: other_size.numpy()})[0]
+        other = example.flip(3) if one_size else example[:, :, : 64 - factor, : 96 - 2 * factor]
+        expected = network(other).numpy()
+    got = session.run(None, {kind.names[0]: other.numpy()})[0]
     return float(np.abs(got - expected).max())
 
 

@@ -14,7 +14,7 @@ from inference_core.errors import UserError
 from inference_core.models.card import sha256_of
 from inference_core.models.importers.imported import Imported
 
-IMPORTERS = ("dml_ct", "cycle_free", "cyclegan")
+IMPORTERS = ("dml_ct", "cycle_free", "cyclegan", "endofm_transunet", "transunet")
 RANGE_HU = (-2048, 3071)  # the pipeline's; the original code does not clip
 
 
@@ -58,9 +58,24 @@ def read_original(source: Source) -> Imported:
         from inference_core.models.importers.cyclegan import read_cyclegan
 
         return read_cyclegan(source.file)
+    if source.importer in ("endofm_transunet", "transunet"):
+        return _read_segmenter(source)
     raise UserError(
         "no-such-importer", f"There is no importer {source.importer!r}.", f"Choose: {', '.join(IMPORTERS)}."
     )
+
+
+def _read_segmenter(source: Source) -> Imported:
+    from inference_core.models.importers.endofm_transunet import read_endofm_transunet, read_transunet
+
+    imported = (read_transunet if source.importer == "transunet" else read_endofm_transunet)(source.file)
+    if imported.arguments["classes"] != 2:
+        raise UserError(
+            "bad-checkpoint",
+            f"{source.file} has {imported.arguments['classes']} classes, not background and fold.",
+            "Give a checkpoint that was trained on two classes.",
+        )
+    return imported
 
 
 def card_of(imported: Imported, source: Source) -> dict[str, Any]:
@@ -119,9 +134,12 @@ def _frame_card(name: str, imported: Imported, source: Source) -> dict[str, Any]
     from inference_core.models.frame_card import frame_card_text
     from inference_core.models.importers.cyclegan import CROP
 
+    size = CROP
     said = _said(source) | {
         "summary": f"{imported.title}; imported from {source.file.name}.",
         "known_failures": ["Not evaluated by this project.", *imported.notes],
     }
+    if imported.task == "segment-folds":
+        said, size = said | {"output": "classes"}, imported.arguments["image_size"]
     architecture = {"name": imported.network, "arguments": imported.arguments}
-    return frame_card_text(name, imported.title, imported.task, architecture, (-1, 1), CROP, said)
+    return frame_card_text(name, imported.title, imported.task, architecture, (-1, 1), size, said)
