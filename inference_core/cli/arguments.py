@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-LISTS = {"evaluate": ("--model", "--phantom", "--seeds", "--faces", "--methods"), "reproduce": ("--train", "--methods")}
+LISTS = {
+    "evaluate": ("--model", "--data", "--phantom", "--seeds", "--faces", "--methods"),
+    "reproduce": ("--train", "--methods"),
+}
 """By command, options that take one value or more besides ``--roi``."""
 
-FLAGS = ("--filters", "--bm3d", "--torch")
+FLAGS = ("--filters", "--bm3d", "--torch", "--no_overlay")
 """Options that alone mean yes."""
 
 

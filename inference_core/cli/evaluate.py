@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from inference_core.cli.evaluate_depth import depth
 from inference_core.cli.evaluate_folds import folds
+from inference_core.cli.evaluate_segmenter import segmenter
 from inference_core.cli.evaluate_translator import translator
 from inference_core.errors import UserError
 
@@ -121,5 +123,5 @@ def _files_of(models: list[str]) -> list[Path]:
             for suffix in (".json", ".safetensors", ".onnx")]  # fmt: skip
 
 
-COMMANDS: dict[str, Any] = {"_help": "Score models and methods side by side.", "denoiser": denoiser, "folds": folds,
-                            "translator": translator}  # fmt: skip
+COMMANDS: dict[str, Any] = {"_help": "Score models and methods side by side.", "denoiser": denoiser, "depth": depth,
+                            "folds": folds, "segmenter": segmenter, "translator": translator}  # fmt: skip

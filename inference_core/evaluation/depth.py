@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from inference_core.errors import UserError
-from inference_core.evaluation.translator import open_judges
 from inference_core.evaluation.table import markdown
+from inference_core.evaluation.translator import open_judges
 from inference_core.simulation.colon.dataset.frames import ColonFrames
 
 COLUMNS = {"abs_rel": ".3f", "rmse_mm": ".2f", "within_25_percent": ".3f", "scale": ".3f"}

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -246,21 +245,16 @@ def open_judges(depth: str, segmenter: str | None) -> Judges:
 
 
 def _open_folds(name: str) -> Callable[[Rgb], NDArray[np.bool_]]:
-    """A segmenter's mask of folds, by a model for ``segment-folds``; ``output`` of its card says what it gives."""
+    """A segmenter's mask of folds, by a model for ``segment-folds``."""
     from inference_core.models.engines import open_engine
     from inference_core.models.registry import find_model
-    from inference_core.segmenter.probability import fold_and_touch
-    from inference_core.translator.translate import fitted
+    from inference_core.segmenter.segment import segment_frame
 
-    card: Any = find_model(name, "segment-folds")  # type: ignore[call-overload]
+    card = find_model(name, "segment-folds")
     engine = open_engine(card)
-    low, high = card.text["input"]["values"]
 
     def folds_of(rgb: Rgb) -> NDArray[np.bool_]:
-        values = low + (high - low) / 255 * fitted(rgb, card.multiple_of).astype(np.float32)
-        given = engine.run(np.ascontiguousarray(values.transpose(2, 0, 1)[None]))
-        fold, _ = fold_and_touch(given[0], str(card.text.get("output", "fold-and-touch")))
-        mask: NDArray[np.bool_] = fold[: rgb.shape[0], : rgb.shape[1]] >= 0.5
+        mask: NDArray[np.bool_] = segment_frame(rgb, card, engine).instances.labels > 0
         return mask
 
     return folds_of
