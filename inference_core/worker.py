@@ -102,7 +102,11 @@ def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callabl
         from inference_core.translator import job as translate
 
         return translate.run
-    known = "denoise, check, structure, bundle, simulate-colon, label-folds, translate"
+    if job.get("job") == "segment-folds":
+        from inference_core.segmenter import job as segment_folds
+
+        return segment_folds.run
+    known = "denoise, check, structure, bundle, simulate-colon, label-folds, translate, segment-folds"
     raise UserError("bad-job", f"There is no job {job.get('job')!r}.", f"Known jobs: {known}.")
 
 

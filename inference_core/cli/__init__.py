@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     from inference_core.cli.models import import_model, models
     from inference_core.cli.reproduce import COMMANDS as REPRODUCE
     from inference_core.cli.sample import sample
+    from inference_core.cli.segment_folds import segment_folds
     from inference_core.cli.simulate_colon import simulate_colon, spell_paths
     from inference_core.cli.simulate_dose import simulate_dose
     from inference_core.cli.train import train
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         "simulate-colon": simulate_colon,
         "label-folds": label_folds,
         "translate": translate,
+        "segment-folds": segment_folds,
         "models": models,
         "demo": demo,
         "bundle": bundle,
@@ -72,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {error.filename or ''}: {error.strerror}\nCheck the path and your rights.", file=sys.stderr)
         sys.exit(2)
     except (Cancelled, KeyboardInterrupt):
-        goes_on = given[:1] in (["simulate-colon"], ["translate"])
+        goes_on = given[:1] in (["simulate-colon"], ["translate"], ["segment-folds"])
         kept = "what is finished stays, and the same command goes on" if goes_on else "nothing was written"
         print(f"Cancelled; {kept}.", file=sys.stderr)
         sys.exit(130)
