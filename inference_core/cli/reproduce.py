@@ -1,10 +1,10 @@
-"""``inference-core reproduce ct``: the CT paper's tables and figures, at a budget of CPU time."""
+"""``inference-core reproduce ct|endoscopy``: the papers' tables and figures, at a budget of CPU time."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -52,9 +52,54 @@ def ct(
 
     tables: tuple[Literal[1, 2], ...] = (1, 2) if table is None else (table,)
     request = Request(out, low, full, train or [], test, head, minutes, tables, methods, warm_start, default, bm3d)
+    _run(lambda: reproduce(request))
+
+
+def endoscopy(
+    minutes: float = 20.0,
+    segmenter_minutes: float = 8.0,
+    seeds: int = 3,
+    bench: Path | None = None,
+    style: Path | None = None,
+    depth_model: str | None = None,
+    methods: list[str] | None = None,
+    processes: int = 1,
+    only: Literal["translators", "segmenters"] | None = None,
+    out: Path = Path("runs/endoscopy"),
+) -> None:
+    """Train the endoscopy paper's translation and its rivals for the same CPU time each, segmenters on what they make.
+
+    All is simulated, so truth is known: frames in the look `plain` are translated to the look `mucosa`, learned from
+    frames of other colons. Table A measures the translations, table B fold segmenters trained on them. Each training is
+    a process on one thread. What is made and trained already in the folder OUT is taken, so the same command goes on
+    where it was stopped.
+
+    Args:
+        minutes: CPU time of each translator's steps.
+        segmenter_minutes: CPU time of each segmenter's steps.
+        seeds: Trainings of each method.
+        bench: What simulate-colon --benchmark wrote; made in OUT where not given.
+        style: Frames of the look to be given, of other colons; made in OUT where not given.
+        depth_model: Depth network (in mm) of the depth loss; by default the bundled colon-depth, else one is trained.
+        methods: Translators, of cyclegan, ours; by default all.
+        processes: Trainings that go on at the same time.
+        only: Stop after the translators or segmenters; without it, everything.
+        out: Folder of data and trainings; the results are OUT.md, OUT.csv and OUT.json beside it.
+    """
+    from inference_core.evaluation.reproduction.endoscopy import reproduce
+    from inference_core.evaluation.reproduction.endoscopy_request import requested
+
+    request = requested(
+        out, minutes, segmenter_minutes, seeds, bench, style, depth_model, methods, processes, only
+    )  # fmt: skip
+    _run(lambda: reproduce(request))
+
+
+def _run(reproduce: Callable[[], tuple[str, list[Path]]]) -> None:
+    """Print what it finds and which files it has written."""
     with _terminated_as_by_ctrl_c() as seen:
         try:
-            text, written = reproduce(request)
+            text, written = reproduce()
         except (Cancelled, KeyboardInterrupt):
             print("Stopped. The same command goes on from here.", file=sys.stderr)
             sys.exit(128 + (seen[0] if seen else signal.SIGINT))
@@ -83,4 +128,4 @@ def _terminated_as_by_ctrl_c() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-COMMANDS: dict[str, Any] = {"_help": "Make the papers' tables again.", "ct": ct}
+COMMANDS: dict[str, Any] = {"_help": "Make the papers' tables again.", "ct": ct, "endoscopy": endoscopy}

@@ -1,6 +1,6 @@
 """Train a method for a given CPU time: measure what a step costs, and take as many steps as the time allows.
 
-Each training is a process of its own on one thread (``inference-core train denoiser``). What counts is the CPU time of
+Each training is a process of its own on one thread (``inference-core train``). What counts is the CPU time of
 the steps, not that of starting, reading data and publishing.
 """
 
@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,9 @@ from inference_core.scratch import process_alive
 PROBE_SECONDS = 5.0  # of CPU time, of the steps that a step's cost is measured on
 UNENDING = 1_000_000  # steps; a probe is stopped long before
 LINES_IN_LOG = 50
+LOOK = 0.2  # seconds between two looks whether a training has ended
+NO_COST = ("low_dose=", "full_dose=", "split.", "simulated=", "real=", "data=", "seed=")
+"""Settings that leave the cost of a step as it is."""
 Lines = list[dict[str, float]]
 
 
@@ -37,16 +41,19 @@ class Job:
     Attributes
     ----------
     config : str
-        Configuration of ``inference-core train denoiser``.
+        Configuration of ``inference-core train``.
     settings : tuple of str
         ``key=value``; neither ``out`` nor ``steps``.
     minutes : float
         CPU time of the steps.
+    task : str
+        What is trained: ``denoiser``, ``depth``, ``translator``, ``segmenter``.
     """
 
     config: str
     settings: tuple[str, ...]
     minutes: float
+    task: str = "denoiser"
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Trained:
     cpu_seconds: float
 
 
-def trained(job: Job, run: Path, probe: Path) -> Trained:
+def trained(job: Job, run: Path, probe: Path, stop: threading.Event | None = None) -> Trained:
     """Train, go on with a training that was stopped, or take one that is done.
 
     Parameters
@@ -80,6 +87,8 @@ def trained(job: Job, run: Path, probe: Path) -> Trained:
         Folder of the run. Beside it ``<name>.json`` keeps the job, ``<name>.txt`` what the training printed.
     probe : Path
         File that keeps the cost of a step. Runs that share it take the same number of steps.
+    stop : Event, optional
+        Once it is set, the training is told to stop: for calls outside of the main thread, which Ctrl-C does not reach.
 
     Raises
     ------
@@ -93,10 +102,10 @@ def trained(job: Job, run: Path, probe: Path) -> Trained:
     wanted = json.loads(json.dumps(asdict(job)))
     if note.is_file():
         _check_same_job(json.loads(note.read_text(encoding="utf-8")), wanted, run)
-    seconds = _seconds_a_step(job, probe)
+    seconds = seconds_a_step(job, probe, stop)
     steps = steps_for(job.minutes, seconds)
     _write_json(note, wanted | {"seconds_a_step": seconds, "steps": steps})
-    if not (run / "model.json").is_file():
+    if not is_done(run):
         _say(f"training {run}: {steps} steps of {seconds:.3g} CPU s")
         often = max(steps // LINES_IN_LOG, 1)
         words = [f"steps={steps}", f"log_every={often}", f"checkpoint_every={max(steps // 5, 1)}"]
@@ -104,7 +113,8 @@ def trained(job: Job, run: Path, probe: Path) -> Trained:
         with open(run.with_name(f"{run.name}.txt"), "a", encoding="utf-8") as output:
             process = _start(job, run, words, output)
             try:
-                process.wait()
+                while process.poll() is None:
+                    _pause(stop)
             except BaseException:  # Ctrl-C or termination: it must not go on alone
                 _end(process)
                 raise
@@ -134,9 +144,20 @@ def cpu_seconds(lines: Lines, steps: int) -> float:
     return spent / covered * steps if covered else float("nan")
 
 
-def _seconds_a_step(job: Job, probe: Path) -> float:
-    """CPU s of a step, measured once and kept in ``probe``."""
-    cost = {"config": job.config, "settings": [word for word in job.settings if not _names_data(word)]}
+def is_done(run: Path) -> bool:
+    """Whether a run has left its model."""
+    return (run / "model.json").is_file()
+
+
+def settings_shown(job: Job) -> list[str]:
+    """What of a job's settings bears on the cost of a step: all but its data and its seed."""
+    return [word for word in job.settings if not word.startswith(NO_COST)]
+
+
+def seconds_a_step(job: Job, probe: Path, stop: threading.Event | None = None) -> float:
+    """CPU s of a step, measured once and kept in ``probe``; see :func:`trained`."""
+    probe.parent.mkdir(parents=True, exist_ok=True)
+    cost = {"config": job.config, "settings": settings_shown(job)}
     if probe.is_file():
         kept = json.loads(probe.read_text(encoding="utf-8"))
         if kept["of"] == cost:
@@ -151,7 +172,7 @@ def _seconds_a_step(job: Job, probe: Path) -> float:
         process = _start(job, folder, words, output)
         try:
             while process.poll() is None and not _enough(_read_lines(folder)):
-                time.sleep(0.2)
+                _pause(stop)
         finally:
             _end(process)
     lines = _read_lines(folder)
@@ -168,14 +189,17 @@ def _enough(lines: Lines) -> bool:
     return len(lines) > 1 and lines[-1]["cpu_s"] - lines[0]["cpu_s"] >= PROBE_SECONDS
 
 
-def _names_data(word: str) -> bool:
-    return word.startswith(("low_dose=", "full_dose=", "split."))
+def _pause(stop: threading.Event | None) -> None:
+    if stop is None:
+        time.sleep(LOOK)
+    elif stop.wait(LOOK):
+        raise Cancelled
 
 
 def _start(job: Job, out: Path, words: Sequence[str], output: IO[str]) -> subprocess.Popen[str]:
     """Start a training on one thread, in a session of its own: Ctrl-C reaches us alone, and is passed on once."""
     code = "import sys; from inference_core.cli import main; main(sys.argv[1:])"
-    arguments = ["train", "denoiser", "--config", job.config, *job.settings, "accelerator=cpu", f"out={out}", *words]
+    arguments = ["train", job.task, "--config", job.config, *job.settings, "accelerator=cpu", f"out={out}", *words]
     parent = str(Path(inference_core.__file__).parents[1])
     path = os.pathsep.join(filter(None, [parent, os.environ.get("PYTHONPATH")]))
     single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -231,6 +255,7 @@ def _read_lines(run: Path) -> Lines:
 
 
 def _check_same_job(before: dict[str, Any], wanted: dict[str, Any], run: Path) -> None:
+    before = {"task": "denoiser", **before}  # what earlier versions wrote names no task
     differing = [key for key in wanted if before.get(key) != wanted[key]]
     if differing:
         said = ", ".join(f"{key} {before.get(key)} (now {wanted[key]})" for key in differing)
@@ -249,4 +274,4 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(f"{text}\n", end="", file=sys.stderr, flush=True)  # in one piece: several trainings speak at once

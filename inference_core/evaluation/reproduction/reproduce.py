@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from inference_core.evaluation.networks import Denoiser, network_denoiser
 from inference_core.evaluation.peers import BM3D_NOTE, tuned_peers
@@ -15,17 +14,14 @@ from inference_core.evaluation.reproduction.budget import Job, Trained, trained
 from inference_core.evaluation.reproduction.figures import write_figure_3, write_figure_4
 from inference_core.evaluation.reproduction.methods import PAPER_LOW_DOSE, Method
 from inference_core.evaluation.reproduction.request import Request, check, training_pair
-from inference_core.evaluation.reproduction.results import Tables, make_folder, write_results
+from inference_core.evaluation.reproduction.results import Tables, make_folder, plain, write_results
 from inference_core.evaluation.reproduction.temporal_data import VARIANTS, make_temporal_data, read_test_cts
+from inference_core.evaluation.reproduction.trainings import BUDGET_NOTE, trainings_table
 from inference_core.evaluation.run import LOW_DOSE, evaluate
 from inference_core.evaluation.sources import from_files
-from inference_core.evaluation.table import markdown
 
 FIGURE_SEED = 11  # of the phantom in figure 3
 
-BUDGET_NOTE = """\
-Each training had {minutes:g} CPU minutes of one thread for its steps (starting, reading and publishing not counted):
-the steps follow from what a step cost in a short measurement. Equal time, not equal steps."""
 NOT_RUN = """\
 Not run: the paper's length (for DML 77,800 steps of 8 crops of 128 x 128, some 100 hours of one core), the rivals at
 full size, any GPU, and the paper's temporal-bone scans, which are not public."""
@@ -62,11 +58,12 @@ def reproduce(request: Request) -> tuple[str, list[Path]]:
         _table_1(request, methods, found)
     if 2 in request.tables:
         _table_2(request, [method for method in methods if not method.warm], found)
-    found.text += ["## Trainings\n", BUDGET_NOTE.format(minutes=request.minutes) + "\n", _trainings(found.trainings)]
+    found.text += ["## Trainings\n", BUDGET_NOTE.format(minutes=request.minutes) + "\n"]
+    found.text.append(trainings_table(found.trainings))
     found.text += [NOT_RUN + "\n", *(f"Not run: {what}.\n" for what in left_out)]
     text = "\n".join(found.text)
     runs = {name: asdict(job) | asdict(done) for name, (job, done) in found.trainings.items()}
-    settings = _plain({**asdict(request), "runs": runs, "pictures": found.pictures})
+    settings = plain({**asdict(request), "runs": runs, "pictures": found.pictures})
     return text, [*write_results(request.out, text, found.tables, settings), *found.pictures]
 
 
@@ -140,35 +137,3 @@ def _table_2(request: Request, methods: list[Method], found: Found) -> None:
 
 def _data(low: Path, full: Path) -> tuple[str, str]:
     return f"low_dose=[{low.resolve()}]", f"full_dose=[{full.resolve()}]"
-
-
-def _trainings(trainings: Mapping[str, tuple[Job, Trained]]) -> str:
-    """What was trained, how, and for how long, as Markdown."""
-
-    def column(cells: Iterable[str]) -> list[str]:
-        return [*cells]
-
-    rows = trainings.values()
-    return markdown(
-        {
-            "training": column(trainings),
-            "configuration": column(job.config for job, _ in rows),
-            "with": column(" ".join(_settings_shown(job)) or "-" for job, _ in rows),
-            "CPU s a step": column(f"{done.seconds_a_step:.3g}" for _, done in rows),
-            "steps": column(f"{done.steps}" for _, done in rows),
-            "CPU s of all steps": column(f"{done.cpu_seconds:.0f}" for _, done in rows),
-        }
-    )
-
-
-def _settings_shown(job: Job) -> list[str]:
-    return [word for word in job.settings if not word.startswith(("low_dose=", "full_dose=", "split."))]
-
-
-def _plain(value: Any) -> Any:
-    """The same with paths as text, for JSON."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return str(value) if isinstance(value, Path) else value

@@ -78,6 +78,15 @@ def as_csv(tables: Tables) -> str:
     return text.getvalue()
 
 
+def plain(value: Any) -> Any:
+    """The same with paths as text, for JSON."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
 def _finite(value: Any) -> Any:
     """The same with null in the place of NaN and infinity, which JSON does not know."""
     if isinstance(value, dict):
