@@ -153,13 +153,19 @@ def test_resizing_and_convolving_is_what_it_says_and_leaves_no_checkerboard():
         build_network("resnet_generator", {"enlarge": "bilinear"})
 
 
-def test_a_residual_generator_adds_what_the_published_one_gives():
-    whole = randomised(ResnetGenerator(width=4, blocks=1, channels=3)).eval()
-    change = ResnetGenerator(width=4, blocks=1, channels=3, residual=True).eval()
-    change.load_state_dict(whole.state_dict())
+def test_the_last_layer_of_a_generator_may_see_the_image_too():
+    published = randomised(ResnetGenerator(width=4, blocks=1, channels=3, tanh=True)).eval()
+    skipping = ResnetGenerator(width=4, blocks=1, channels=3, tanh=True, skip=True).eval()
+    weights = published.state_dict()
+    last = next(name for name, value in weights.items() if value.ndim == 4 and len(value) == 3)
+    through = torch.zeros(3, 3, 7, 7)
+    for k in range(3):
+        through[k, k, 3, 3] = 0.5
+    weights[last] = torch.cat([weights[last], through], dim=1)
+    skipping.load_state_dict(weights)
     x = 2 * frames(1, 32, 40) - 1
     with torch.no_grad():
-        torch.testing.assert_close(change(x), x + whole(x))
+        torch.testing.assert_close(torch.atanh(skipping(x)), torch.atanh(published(x)) + 0.5 * x, atol=1e-3, rtol=1e-3)
 
 
 # --- DispResNet ---

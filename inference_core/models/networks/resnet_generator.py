@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 Enlarge = Literal["transposed", "resize"]
@@ -30,9 +31,9 @@ class ResnetGenerator(nn.Module):
     enlarge : str
         How a layer doubles the sides: ``transposed`` convolution, as published, or ``resize``: each pixel four times,
         then a convolution, which leaves no checkerboard (Odena, Dumoulin, Olah, Distill 2016).
-    residual : bool
-        Whether the layers give what is to be added to the image instead of the image. Ours: instance normalisation
-        takes the image's brightness away, and a small network need not learn to draw again what it is given.
+    skip : bool
+        Whether the last layer sees the image beside the features. Ours: instance normalisation takes the image's
+        brightness away and quarter resolution its edges, and a small network need not learn to draw both again.
     """
 
     factor = 4
@@ -47,7 +48,7 @@ class ResnetGenerator(nn.Module):
         channels: int = 1,
         tanh: bool = False,
         enlarge: Enlarge = "transposed",
-        residual: bool = False,
+        skip: bool = False,
     ) -> None:
         super().__init__()
         if enlarge not in ("transposed", "resize"):
@@ -58,11 +59,12 @@ class ResnetGenerator(nn.Module):
         layers += [_ResidualBlock(4 * width) for _ in range(blocks)]
         for wide in (4 * width, 2 * width):
             layers += [_doubling(wide, enlarge), *_norm_relu(wide // 2)]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7)]
+        self.skip = skip
+        self.body = len(layers)
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width + channels * skip, channels, 7)]
         if tanh:
             layers.append(nn.Tanh())
         self.model = nn.Sequential(*layers)
-        self.residual = residual
         self.apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -77,8 +79,11 @@ class ResnetGenerator(nn.Module):
         -------
         (N, channels, H, W) tensor in the same unit.
         """
-        given: Tensor = self.model(image)
-        return image + given if self.residual else given
+        features: Tensor = self.model[: self.body](image)
+        if self.skip:
+            features = torch.cat([features, image], dim=1)
+        translated: Tensor = self.model[self.body :](features)
+        return translated
 
 
 class _ResidualBlock(nn.Module):

@@ -73,8 +73,8 @@ class DepthCycleGanConfig(RunConfig):
     """Residual blocks of the generators."""
     enlarge: Enlarge = "transposed"
     """How the generators double the sides: transposed convolution, or resize and convolution (no checkerboard)."""
-    residual: bool = False
-    """Whether the generators give the change of a frame, without a limit, instead of the frame, limited by tanh."""
+    skip: bool = False
+    """Whether the generators' last layer sees the frame beside the features: edges and brightness are kept sooner."""
     discriminator_width: int = 64
     """Channels of the discriminators' first layer."""
     weight_cycle: float = 10.0
@@ -107,7 +107,7 @@ def prepare(config: DepthCycleGanConfig, fabric: Fabric) -> Task:
     if real_frames.left_out:
         fabric.print(f"{len(real_frames.left_out)} real frames left out: borders or text leave no place for a crop.")
     sizes: dict[str, Any] = {"width": config.width, "blocks": config.blocks, "channels": 3, "enlarge": config.enlarge}
-    sizes |= {"tanh": not config.residual, "residual": config.residual}
+    sizes |= {"tanh": True, "skip": config.skip}
     architecture = {"name": "resnet_generator", "arguments": sizes}
 
     def made(network: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
