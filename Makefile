@@ -44,6 +44,7 @@ lint: setup-test
 bench: setup-test
 	$(BIN)/python Testing/benchmarks/bench_denoise.py
 	$(BIN)/python Testing/benchmarks/bench_colon.py
+	$(BIN)/python Testing/benchmarks/bench_frames.py
 
 clean:
 	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis

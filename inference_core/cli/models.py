@@ -61,8 +61,9 @@ def import_model(arguments: Sequence[str]) -> None:
         choices=IMPORTERS,
         required=True,
         help="Code that saved it: dml_ct (Jung et al., MICCAI 2022), cycle_free (Kwon, Ye, IEEE TCI 2021), cyclegan"
-        " (Zhu et al., ICCV 2017, and what is built on it: a generator of RGB frames), endofm_transunet (Tomasini et"
-        " al., SASHIMI 2024; Endo-FM's segmenter), transunet (Chen et al., 2021).",
+        " (Zhu et al., ICCV 2017, and what is built on it: a generator of RGB frames), munit_a2b, munit_b2a"
+        " (Huang et al., ECCV 2018, and I2I), endofm_transunet (Tomasini et al., SASHIMI 2024; Endo-FM's segmenter),"
+        " transunet (Chen et al., 2021).",
     )
     parser.add_argument("--name", help="Id to give the model; by default that of the code, with a dash.")
     parser.add_argument(

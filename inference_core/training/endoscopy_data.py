@@ -199,8 +199,8 @@ def frame_paths(folder: Path) -> list[Path]:
         raise UserError(
             "few-frames",
             f"{folder} holds {len(paths)} pictures: too few to learn a look from.",
-            f"Give a folder of at least {LEAST_REAL} frames ({', '.join(SUFFIXES)}), better of hundreds; folders in it are"
-            " not searched.",
+            f"Give a folder of at least {LEAST_REAL} frames ({', '.join(SUFFIXES)}), better of hundreds; folders in it"
+            " are not searched.",
         )
     return paths
 

@@ -65,11 +65,13 @@ class TrainingSet:
 OURS = "ours"
 METHODS = (
     Method("cyclegan", "CycleGAN", "cyclegan_endoscopy"),
+    Method("i2i", "I2I (MUNIT with MS-SSIM)", "i2i"),
     Method(OURS, "CycleGAN with depth consistency (ours)", "depth_cyclegan", needs_depth=True),
 )
 SETS = (
     TrainingSet("simulation", "simulation only", None, True, ("38.1 ± 8.56", "39.7 ± 12.83")),
     TrainingSet("cyclegan", "translated by CycleGAN", "cyclegan", False, ("40.7 ± 12.25", "26.9 ± 9.61")),
+    TrainingSet("i2i", "translated by I2I", "i2i", False, ("35.2 ± 10.73", "37.6 ± 12.67")),
     TrainingSet("ours", "translated by ours", OURS, False, ("48.9 ± 9.62", "42.5 ± 11.59")),
     TrainingSet("ours-pairs", "ours + simulation in pairs", OURS, True, ("42.6 ± 10.68", "44.3 ± 11.47")),
 )

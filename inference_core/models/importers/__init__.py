@@ -14,7 +14,7 @@ from inference_core.errors import UserError
 from inference_core.models.card import sha256_of
 from inference_core.models.importers.imported import Imported
 
-IMPORTERS = ("dml_ct", "cycle_free", "cyclegan", "endofm_transunet", "transunet")
+IMPORTERS = ("dml_ct", "cycle_free", "cyclegan", "munit_a2b", "munit_b2a", "endofm_transunet", "transunet")
 RANGE_HU = (-2048, 3071)  # the pipeline's; the original code does not clip
 
 
@@ -58,6 +58,10 @@ def read_original(source: Source) -> Imported:
         from inference_core.models.importers.cyclegan import read_cyclegan
 
         return read_cyclegan(source.file)
+    if source.importer in ("munit_a2b", "munit_b2a"):
+        from inference_core.models.importers.munit import read_munit
+
+        return read_munit(source.file, *source.importer.removeprefix("munit_").split("2"))
     if source.importer in ("endofm_transunet", "transunet"):
         return _read_segmenter(source)
     raise UserError(

@@ -19,6 +19,7 @@ CLASSES = {
     "unshuffle_unet": "UnshuffleUnet",
     "rrdb_sn": "RrdbSn",
     "resnet_generator": "ResnetGenerator",
+    "munit_translator": "MunitTranslator",
     "gan_circle_generator": "GanCircleGenerator",
     "invertible_generator": "InvertibleGenerator",
     "depth_net": "DepthNet",

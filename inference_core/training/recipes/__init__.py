@@ -19,6 +19,7 @@ CLASSES = {
     "cycle_free_ct": "CycleFreeCtConfig",
     "depth_endoscopy": "DepthEndoscopyConfig",
     "depth_cyclegan": "DepthCycleGanConfig",
+    "i2i_endoscopy": "I2iEndoscopyConfig",
     "fold_segmenter": "FoldSegmenterConfig",
 }
 """Each recipe's configuration."""
@@ -26,7 +27,7 @@ CLASSES = {
 TASKS = {
     "denoiser": tuple(name for name in CLASSES if name.endswith("_ct")),
     "depth": ("depth_endoscopy",),
-    "translator": ("depth_cyclegan",),
+    "translator": ("depth_cyclegan", "i2i_endoscopy"),
     "segmenter": ("fold_segmenter",),
 }
 """Recipes of each thing that can be trained."""

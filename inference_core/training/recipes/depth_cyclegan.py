@@ -27,10 +27,8 @@ from inference_core.models.networks.resnet_generator import Enlarge
 from inference_core.training.ct_folders import check_apart_from
 from inference_core.training.ct_task import BETAS
 from inference_core.training.ct_unpaired import check_weights
-from inference_core.training.depth_scores import depth_scores
-from inference_core.training.endoscopy_data import RealFrames, SimulatedFrames, held_out
+from inference_core.training.endoscopy_data import RealFrames, SimulatedFrames
 from inference_core.training.frame_crops import CropConfig, check_crops
-from inference_core.training.frame_grid import frame_grid
 from inference_core.training.frame_publish import publish_frames
 from inference_core.training.frozen_depth import FrozenDepth, fitting_size, open_frozen_depth
 from inference_core.training.image_pool import ImagePool
@@ -38,9 +36,7 @@ from inference_core.training.loop import RunConfig, Task, check_positive, consta
 from inference_core.training.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from inference_core.training.losses.silog import Variant, silog_loss
 from inference_core.training.networks.patchgan70 import PatchGan70
-from inference_core.training.run_record import Pictures
-
-SHOWN = 6  # frames in a row of pictures
+from inference_core.training.translation_look import LookedAt, TranslationLook, signed, unsigned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +120,8 @@ def prepare(config: DepthCycleGanConfig, fabric: Fabric) -> Task:
 
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
         batch = simulated_frames.draw(config.batch, rng)
-        simulated = _signed(batch.rgb.to(fabric.device))
-        real = _signed(real_frames.draw(config.batch, rng).to(fabric.device))
+        simulated = signed(batch.rgb.to(fabric.device))
+        real = signed(real_frames.draw(config.batch, rng).to(fabric.device))
         judge_real.requires_grad_(False)
         judge_simulated.requires_grad_(False)
         made_real, made_simulated = to_real(simulated), to_simulated(real)
@@ -138,7 +134,7 @@ def prepare(config: DepthCycleGanConfig, fabric: Fabric) -> Task:
             losses["identity"] = F.l1_loss(to_real(real), real) + F.l1_loss(to_simulated(simulated), simulated)
             total = total + config.weight_identity * losses["identity"]
         if depth_of:
-            depth, truth, known = depth_of(_unsigned(made_real.float())), batch.depth, batch.known
+            depth, truth, known = depth_of(unsigned(made_real.float())), batch.depth, batch.known
             losses["depth"] = silog_loss(
                 depth, truth.to(depth), known.to(depth.device), config.depth_loss, config.scale_share
             )
@@ -154,7 +150,8 @@ def prepare(config: DepthCycleGanConfig, fabric: Fabric) -> Task:
         update(fabric, decided, config.clip, parts["judge_real"], parts["judge_simulated"])
         return losses | {"discriminators": decided}
 
-    look = _Look(config, fabric, to_real, to_simulated, simulated_frames, real_frames, depth_of)
+    shown = LookedAt(config.simulated, config.crops, config.validation_frames, simulated_frames, real_frames)
+    look = TranslationLook(shown, fabric.device, to_real, to_simulated, depth_of)
 
     def publish(folder: Path) -> None:
         said = {
@@ -183,65 +180,6 @@ def prepare(config: DepthCycleGanConfig, fabric: Fabric) -> Task:
     )
 
 
-class _Look:
-    """How the translation does on frames that it was not trained on, where there are any."""
-
-    def __init__(
-        self,
-        config: DepthCycleGanConfig,
-        fabric: Fabric,
-        to_real: nn.Module,
-        to_simulated: nn.Module,
-        simulated: SimulatedFrames,
-        real: RealFrames,
-        depth_of: FrozenDepth | None,
-    ) -> None:
-        validation = held_out(config.simulated, config.crops)
-        self.device = fabric.device
-        self.to_real, self.to_simulated, self.depth_of = to_real, to_simulated, depth_of
-        self.judged = validation.spread(config.validation_frames) if validation and depth_of else None
-        self.simulated = (validation or simulated).spread(SHOWN).rgb
-        self.real = real.spread(SHOWN)
-
-    def scores(self) -> dict[str, float]:
-        """Depth errors (mm against truth) of frames as they are, and of their translations; no score to choose by.
-
-        The depth network is the one that the translation was trained with: it would choose what fools it.
-        """
-        if self.judged is None or self.depth_of is None or self.depth_of.unit != "mm":
-            return {}
-        found: dict[str, float] = {}
-        for name, frames in (("simulated", self.judged.rgb), ("translated", self._through(self.to_real))):
-            depth = self.depth_of(frames.to(self.device)).cpu()
-            errors = depth_scores(depth, self.judged.depth, self.judged.known)
-            found |= {f"{name}_{kind}": errors[kind] for kind in ("abs_rel", "scale") if errors}
-        return found
-
-    def rounded_scores(self) -> dict[str, float]:
-        """For the card."""
-        return {name: round(value, 4) for name, value in self.scores().items()}
-
-    def pictures(self) -> Pictures:
-        """Both ways and back."""
-        made_real = self._one_by_one(self.to_real, self.simulated)
-        made_simulated = self._one_by_one(self.to_simulated, self.real)
-        return frame_grid({
-            "simulated": self.simulated,
-            "simulated to real": made_real,
-            "and back": self._one_by_one(self.to_simulated, made_real),
-            "real": self.real,
-            "real to simulated": made_simulated,
-            "and back ": self._one_by_one(self.to_real, made_simulated),
-        })  # fmt: skip
-
-    def _through(self, network: nn.Module) -> Tensor:
-        assert self.judged is not None
-        return self._one_by_one(network, self.judged.rgb)
-
-    def _one_by_one(self, network: nn.Module, frames: Tensor) -> Tensor:
-        return torch.cat([_unsigned(network(_signed(f[None].to(self.device))).float().cpu()) for f in frames])
-
-
 def _judge_of_depth(config: DepthCycleGanConfig, fabric: Fabric) -> FrozenDepth | None:
     if not config.weight_depth:
         return None
@@ -249,14 +187,6 @@ def _judge_of_depth(config: DepthCycleGanConfig, fabric: Fabric) -> FrozenDepth 
     if config.depth_size is None and frozen.size is None:
         fitting_size(config.crops.size, frozen.factor)
     return frozen.to(fabric.device)
-
-
-def _signed(frames: Tensor) -> Tensor:
-    return 2 * frames - 1
-
-
-def _unsigned(frames: Tensor) -> Tensor:
-    return (frames + 1) / 2
 
 
 def _check_settings(config: DepthCycleGanConfig) -> None:
