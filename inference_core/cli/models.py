@@ -62,15 +62,20 @@ def import_model(arguments: Sequence[str]) -> None:
         required=True,
         help="Code that saved it: dml_ct (Jung et al., MICCAI 2022), cycle_free (Kwon, Ye, IEEE TCI 2021), cyclegan"
         " (Zhu et al., ICCV 2017, and what is built on it: a generator of RGB frames), munit_a2b, munit_b2a"
-        " (Huang et al., ECCV 2018, and I2I), endofm_transunet (Tomasini et al., SASHIMI 2024; Endo-FM's segmenter),"
-        " transunet (Chen et al., 2021).",
+        " (Huang et al., ECCV 2018, and I2I), adain (vgg_normalised.pth, with --decoder and --style), stytr2 (the"
+        " transformer's file, with --embedding, --decoder and --style), endofm_transunet (Tomasini et al., SASHIMI"
+        " 2024; Endo-FM's segmenter), transunet (Chen et al., 2021).",
     )
     parser.add_argument("--name", help="Id to give the model; by default that of the code, with a dash.")
     parser.add_argument(
         "--wavelet-level", type=int, default=6, help="Of the split it was trained on: 6, or 5 (temporal-bone dml_ct)."
     )
-    given = parser.parse_args(arguments)
-    _add_original(Source(given.file, given.importer, given.wavelet_level), given.name)
+    parser.add_argument("--decoder", type=Path, help="Of adain and stytr2: the decoder's file.")
+    parser.add_argument("--embedding", type=Path, help="Of stytr2: the embedding's file.")
+    parser.add_argument("--style", type=Path, help="Of adain and stytr2: the picture whose look is given.")
+    given = vars(parser.parse_args(arguments))
+    name = given.pop("name")
+    _add_original(Source(**given), name)
 
 
 def _add_original(source: Source, name: str | None) -> None:

@@ -14,7 +14,9 @@ from inference_core.errors import UserError
 from inference_core.models.card import sha256_of
 from inference_core.models.importers.imported import Imported
 
-IMPORTERS = ("dml_ct", "cycle_free", "cyclegan", "munit_a2b", "munit_b2a", "endofm_transunet", "transunet")
+IMPORTERS = (
+    "dml_ct", "cycle_free", "cyclegan", "munit_a2b", "munit_b2a", "adain", "stytr2", "endofm_transunet", "transunet",
+)  # fmt: skip
 RANGE_HU = (-2048, 3071)  # the pipeline's; the original code does not clip
 
 
@@ -29,11 +31,18 @@ class Source:
         One of :data:`IMPORTERS`.
     wavelet_level : int
         Of the split that a CT network was trained on.
+    decoder, embedding : Path
+        Further files of AdaIN and StyTR2.
+    style : Path
+        Their style: a picture.
     """
 
     file: Path
     importer: str
     wavelet_level: int = 6
+    decoder: Path | None = None
+    embedding: Path | None = None
+    style: Path | None = None
 
 
 def read_original(source: Source) -> Imported:
@@ -42,7 +51,7 @@ def read_original(source: Source) -> Imported:
     Raises
     ------
     UserError
-        ``no-such-importer``, ``out-of-range``, ``no-such-file``, ``bad-checkpoint``.
+        ``no-such-importer``, ``out-of-range``, ``no-such-file``, ``bad-checkpoint``, or what reading a style raises.
     """
     if not 1 <= source.wavelet_level <= 8:
         raise UserError("out-of-range", f"The wavelet level is {source.wavelet_level}.", "Give 1 to 8.")
@@ -62,11 +71,21 @@ def read_original(source: Source) -> Imported:
         from inference_core.models.importers.munit import read_munit
 
         return read_munit(source.file, *source.importer.removeprefix("munit_").split("2"))
+    if source.importer in ("adain", "stytr2"):
+        return _read_style_transfer(source)
     if source.importer in ("endofm_transunet", "transunet"):
         return _read_segmenter(source)
     raise UserError(
         "no-such-importer", f"There is no importer {source.importer!r}.", f"Choose: {', '.join(IMPORTERS)}."
     )
+
+
+def _read_style_transfer(source: Source) -> Imported:
+    from inference_core.models.importers.style_transfer import read_adain, read_stytr2
+
+    if source.importer == "adain":
+        return read_adain(source.file, source.decoder, source.style)
+    return read_stytr2(source.file, source.embedding, source.decoder, source.style)
 
 
 def _read_segmenter(source: Source) -> Imported:
@@ -146,4 +165,4 @@ def _frame_card(name: str, imported: Imported, source: Source) -> dict[str, Any]
     if imported.task == "segment-folds":
         said, size = said | {"output": "classes"}, imported.arguments["image_size"]
     architecture = {"name": imported.network, "arguments": imported.arguments}
-    return frame_card_text(name, imported.title, imported.task, architecture, (-1, 1), size, said)
+    return frame_card_text(name, imported.title, imported.task, architecture, imported.values, size, said)

@@ -29,6 +29,8 @@ class Imported:
         What a user of the model should know.
     task : str
         What it does, as on its card.
+    values : (low, high)
+        Of networks for frames: what 0 and 255 are to them.
     """
 
     title: str
@@ -39,3 +41,4 @@ class Imported:
     halo: int = 1
     notes: list[str] = field(default_factory=list)
     task: str = "denoise-ct"
+    values: tuple[float, float] = (-1, 1)

@@ -20,6 +20,8 @@ CLASSES = {
     "rrdb_sn": "RrdbSn",
     "resnet_generator": "ResnetGenerator",
     "munit_translator": "MunitTranslator",
+    "adain_translator": "AdainTranslator",
+    "stytr2_translator": "Stytr2Translator",
     "gan_circle_generator": "GanCircleGenerator",
     "invertible_generator": "InvertibleGenerator",
     "depth_net": "DepthNet",
