@@ -36,11 +36,14 @@ class Batch:
         mm along the camera's axis, 0 where there is none.
     known : (N, 1, S, S) bool tensor
         Where there is a depth, and the frame shows what lies there.
+    fold : (N, 1, S, S) bool tensor
+        Folds that the frame shows.
     """
 
     rgb: Tensor
     depth: Tensor
     known: Tensor
+    fold: Tensor
 
 
 class SimulatedFrames:
@@ -82,17 +85,18 @@ class SimulatedFrames:
         return self._batch([int(k) for k in numbers], np.random.default_rng(0))
 
     def _batch(self, numbers: list[int], rng: np.random.Generator) -> Batch:
-        rgbs, depths, knowns = [], [], []
+        rgbs, depths, knowns, folds = [], [], [], []
         for number in numbers:
             frame = self.frames[number]
             rgb, depth = frame["rgb"], frame["depth"]
             crop = draw_simulated(depth.shape, self.crops, rng)
             rgbs.append(cut(rgb, crop, smooth=True))
             depths.append(cut(depth, crop, smooth=False))
-            knowns.append(cut(self._shown[frame["dataset"]] & (depth > 0), crop, smooth=False))
-        return Batch(
-            as_tensor(rgbs), torch.from_numpy(np.stack(depths))[:, None], torch.from_numpy(np.stack(knowns))[:, None]
-        )
+            shown = self._shown[frame["dataset"]]
+            knowns.append(cut(shown & (depth > 0), crop, smooth=False))
+            folds.append(cut(shown & (frame["mask"] > 0), crop, smooth=False))
+        maps = (torch.from_numpy(np.stack(one))[:, None] for one in (depths, knowns, folds))
+        return Batch(as_tensor(rgbs), *maps)
 
 
 def held_out(folder: Path, crops: CropConfig) -> SimulatedFrames | None:

@@ -27,6 +27,7 @@ CLASSES = {
     "depth_net": "DepthNet",
     "disp_resnet": "DispResnet",
     "fold_unet": "FoldUnet",
+    "foldit_segmenter": "FolditSegmenter",
     "endofm_transunet": "EndofmTransunet",
     "transunet": "Transunet",
 }

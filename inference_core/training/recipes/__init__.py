@@ -20,6 +20,7 @@ CLASSES = {
     "depth_endoscopy": "DepthEndoscopyConfig",
     "depth_cyclegan": "DepthCycleGanConfig",
     "i2i_endoscopy": "I2iEndoscopyConfig",
+    "foldit_endoscopy": "FolditEndoscopyConfig",
     "fold_segmenter": "FoldSegmenterConfig",
 }
 """Each recipe's configuration."""
@@ -28,7 +29,7 @@ TASKS = {
     "denoiser": tuple(name for name in CLASSES if name.endswith("_ct")),
     "depth": ("depth_endoscopy",),
     "translator": ("depth_cyclegan", "i2i_endoscopy"),
-    "segmenter": ("fold_segmenter",),
+    "segmenter": ("fold_segmenter", "foldit_endoscopy"),
 }
 """Recipes of each thing that can be trained."""
 
