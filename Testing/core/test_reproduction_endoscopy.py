@@ -122,12 +122,15 @@ def test_segmenters_take_the_same_steps_and_never_a_label_of_mucosa(folder):
     request = request_in(folder)
     trainings = {one.run.name: one for one in segmenter_trainings(request)}
     assert len(trainings) == 2 * len(SETS)
-    assert len({one.probe for one in trainings.values()}) == 1
+    assert len({one.probe for name, one in trainings.items() if "foldit" not in name}) == 1
     bench, made = ((folder / name).resolve() for name in ("bench/plain", "out/translated/ours-seed1"))
     assert trainings["simulation-seed1"].job.settings == (f"data=[{bench}]", "seed=1")
     assert trainings["ours-seed1"].job.settings == (f"data=[{made}]", "seed=1")
     assert trainings["ours-pairs-seed1"].job.settings == (f"data=[{bench},{made}]", "seed=1")
     assert not any("mucosa" in word for one in trainings.values() for word in one.job.settings)
+    alone = trainings["foldit-seed1"].job
+    assert alone.settings == (f"simulated={bench}", f"real={(folder / 'style').resolve()}", "seed=1")
+    assert alone.minutes == request.minutes + request.segmenter_minutes, "it needs no translator"
     (_, folds) = judge_trainings(request)
     assert folds.job.settings[0] == f"data=[{(folder / 'bench').resolve()}]"
     assert not any("seed=1000" in one.job.settings for one in (*trainings.values(), *translator_trainings(request)))

@@ -81,7 +81,7 @@ def endoscopy(
         bench: What simulate-colon --benchmark wrote; made in OUT where not given.
         style: Frames of the look to be given, of other colons; made in OUT where not given.
         depth_model: Depth network (in mm) of the depth loss; by default the bundled colon-depth, else one is trained.
-        methods: Translators, of cyclegan, i2i, ours; by default all.
+        methods: Those of cyclegan, i2i, ours, foldit; by default all.
         processes: Trainings that go on at the same time.
         only: Stop after the translators or segmenters; without it, everything.
         out: Folder of data and trainings; the results are OUT.md, OUT.csv and OUT.json beside it.

@@ -94,7 +94,7 @@ def steps(request: Request) -> str:
         stages += [judge_trainings, segmenter_trainings]
     lines += [(one.name, one.job.minutes, one.done) for stage in stages for one in stage(request)]
     if request.only != "translators":
-        count = 6 * request.seeds * len(request.methods)  # of the benchmark's colons, about
+        count = 6 * request.seeds * len(request.translators)  # of the benchmark's colons, about
         done = made and all(one.done for one in translations(request))
         lines.append(("translations", TRANSLATION_MINUTES * count, done))
     left = sum(minutes for _, minutes, done in lines if not done)
@@ -106,14 +106,14 @@ def steps(request: Request) -> str:
 def _table_a(request: Request, found: Found) -> None:
     judges = open_judges(str(request.judge / "model.json"), str(request.judge_segmenter / "model.json"))
     seeds = range(request.seeds)
-    runs = {method.label: [request.translator(method.name, k) for k in seeds] for method in request.methods}
+    runs = {method.label: [request.translator(method.name, k) for k in seeds] for method in request.translators}
     translators = opened([str(run / "model.json") for of in runs.values() for run in of])
     simulated = request.test / "plain"
     results = evaluate_translators(simulated, request.style, translators, judges, "test", FRAMES)
     floor = endoscopy_table_a.add_floor(results, simulated, request.test / "mucosa", judges)
     scores = endoscopy_table_a.scores_of(results, floor, {m: [run.name for run in of] for m, of in runs.items()})
-    ours = next((method.label for method in request.methods if method.name == OURS), None)
-    pairs = [(ours, method.label) for method in request.methods if ours and method.name != OURS]
+    ours = next((method.label for method in request.translators if method.name == OURS), None)
+    pairs = [(ours, method.label) for method in request.translators if ours and method.name != OURS]
     text = endoscopy_table_a.tables(results, scores, pairs)
     found.tables["table A"] = endoscopy_table_a.records(scores, pairs)
     found.text += ["## Table A: translations\n", text]

@@ -14,7 +14,7 @@ from inference_core.errors import UserError
 
 @dataclass(frozen=True)
 class Method:
-    """A way to translate simulated frames.
+    """A way to translate simulated frames, or to learn folds from frames of both looks without it.
 
     Attributes
     ----------
@@ -23,11 +23,13 @@ class Method:
     label : str
         As it is printed.
     config : str
-        Configuration of ``inference-core train translator``.
+        Configuration of ``inference-core train translator``, or ``train segmenter``.
     settings : tuple of str
         What differs from the configuration, ``key=value``.
     needs_depth : bool
         Whether it is trained with a depth network.
+    segments : bool
+        Whether what it gives is a segmenter. It then has the time of a translator and of a segmenter.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Method:
     config: str
     settings: tuple[str, ...] = ()
     needs_depth: bool = False
+    segments: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class TrainingSet:
     label : str
         As it is printed.
     translator : str or None
-        The :class:`Method` whose translations it holds.
+        The :class:`Method` whose translations it holds; or that learns from both looks by itself.
     simulated : bool
         Whether it holds simulated frames as they are: with a translator's, in pairs.
     paper : tuple of str
@@ -67,6 +70,7 @@ METHODS = (
     Method("cyclegan", "CycleGAN", "cyclegan_endoscopy"),
     Method("i2i", "I2I (MUNIT with MS-SSIM)", "i2i"),
     Method(OURS, "CycleGAN with depth consistency (ours)", "depth_cyclegan", needs_depth=True),
+    Method("foldit", "FoldIt", "foldit", segments=True),
 )
 SETS = (
     TrainingSet("simulation", "simulation only", None, True, ("38.1 ± 8.56", "39.7 ± 12.83")),
@@ -74,6 +78,7 @@ SETS = (
     TrainingSet("i2i", "translated by I2I", "i2i", False, ("35.2 ± 10.73", "37.6 ± 12.67")),
     TrainingSet("ours", "translated by ours", OURS, False, ("48.9 ± 9.62", "42.5 ± 11.59")),
     TrainingSet("ours-pairs", "ours + simulation in pairs", OURS, True, ("42.6 ± 10.68", "44.3 ± 11.47")),
+    TrainingSet("foldit", "FoldIt", "foldit", True, ("30.15 ± 10.73", "32.64 ± 10.26")),
 )
 
 

@@ -63,6 +63,11 @@ class Request:
         return self.depth_model or str((self.depth_run / "model.json").resolve())
 
     @property
+    def translators(self) -> tuple[Method, ...]:
+        """The methods that give translated frames."""
+        return tuple(method for method in self.methods if not method.segments)
+
+    @property
     def trains_depth(self) -> bool:
         """Whether it is trained here."""
         return self.depth_model is None and any(method.needs_depth for method in self.methods)

@@ -55,7 +55,7 @@ def translator_trainings(request: Request) -> list[Training]:
     data = (f"simulated={(request.bench / 'plain').resolve()}", f"real={request.style.resolve()}")
     trainings = []
     for seed in range(request.seeds):
-        for method in request.methods:
+        for method in request.translators:
             depth = (f"depth_model={request.depth}",) if method.needs_depth else ()
             job = Job(method.config, (*method.settings, *depth, *data, f"seed={seed}"), request.minutes, "translator")
             run = request.translator(method.name, seed)
@@ -77,17 +77,26 @@ def judge_trainings(request: Request) -> list[Training]:
 def segmenter_trainings(request: Request) -> list[Training]:
     """Each training set with each seed: the same number of steps, of as many images each.
 
-    The segmenter of a seed learns from what the translator of that seed made.
+    The segmenter of a seed learns from what the translator of that seed made. A method that needs no translator has the
+    time of both.
     """
     trainings = []
+    both = (f"simulated={(request.bench / 'plain').resolve()}", f"real={request.style.resolve()}")
+    alone = {method.name: method for method in request.methods if method.segments}
     for seed in range(request.seeds):
         for one in sets_of(request.methods):
+            run = request.segmenter(one.name, seed)
+            if one.translator in alone:
+                method = alone[one.translator]
+                settings = (*method.settings, *both, f"seed={seed}")
+                job = Job(method.config, settings, request.minutes + request.segmenter_minutes, "segmenter")
+                trainings.append(Training(f"segmenter {run.name}", job, run, request.probe(method.name)))
+                continue
             folders = [request.bench / "plain"] if one.simulated else []
             if one.translator is not None:
                 folders.append(request.translated(one.translator, seed))
             data = ",".join(str(folder.resolve()) for folder in folders)
             job = Job("segmenter", (f"data=[{data}]", f"seed={seed}"), request.segmenter_minutes, "segmenter")
-            run = request.segmenter(one.name, seed)
             trainings.append(Training(f"segmenter {run.name}", job, run, request.probe("segmenter")))
     return trainings
 

@@ -35,7 +35,7 @@ def translations(request: Request) -> Iterator[Translation]:
     plain = request.bench / "plain"
     learned = _datasets(plain, "train") + _datasets(plain, "validation")
     for seed in range(request.seeds):
-        for method in request.methods:
+        for method in request.translators:
             model = request.translator(method.name, seed) / "model.json"
             for source in learned:
                 yield Translation(source, request.translated(method.name, seed) / source.name, model)
