@@ -50,6 +50,8 @@ class FoldSegmenterConfig(RunConfig):
     """Of the network, where other than its default; image_size is frame_size."""
     endo_fm: Path | None = None
     """Checkpoint of Endo-FM (endo_fm.pth) to start endofm_transunet from; by default from scratch."""
+    vit: Path | None = None
+    """ImageNet weights (R50+ViT-B_16.npz) to start transunet from; by default from scratch."""
     frame_size: int = 256
     """Pixels a side of whole frames as the network is to see them, once it is trained."""
     crops: CropConfig = field(default_factory=partial(CropConfig, simulated_share=(0.35, 0.75)))
@@ -88,6 +90,10 @@ def prepare(config: FoldSegmenterConfig, fabric: Fabric) -> Task:
         from inference_core.models.importers.endo_fm import start_from_endo_fm
 
         start_from_endo_fm(made, config.endo_fm)  # type: ignore[arg-type]
+    if config.vit is not None:
+        from inference_core.models.importers.vit_npz import start_from_vit
+
+        start_from_vit(made, config.vit)  # type: ignore[arg-type]
     frames = FoldFrames(config.data, "train", config.crops)
     validation = held_out(config.data, config.crops)
     made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -228,6 +234,9 @@ def _check_settings(config: FoldSegmenterConfig, network: nn.Module) -> None:
     if config.endo_fm is not None and config.network != "endofm_transunet":
         message = f"{config.network} cannot start from Endo-FM."
         raise UserError("other-network", message, "Give network=endofm_transunet, or leave endo_fm out.")
+    if config.vit is not None and config.network != "transunet":
+        message = f"{config.network} cannot start from the ImageNet weights of R50-ViT-B/16."
+        raise UserError("other-network", message, "Give network=transunet, or leave vit out.")
     mode = config.arguments.get("temporal_mode", "per_image")
     if mode != "per_image" and (mode != "pair" or len(config.data) != 2):
         raise UserError(
