@@ -1,8 +1,8 @@
 """ImageNet weights of R50-ViT-B/16 as their authors publish them, ``R50+ViT-B_16.npz``: TransUNet starts there.
 
 Dosovitskiy et al., An image is worth 16x16 words (ICLR 2021). Arrays are JAX's: filters (rows, columns, inputs,
-outputs), matrices (inputs, outputs), attention split by heads. The class token and the classifier are not taken; positions are
-resampled where the network sees frames of another size.
+outputs), matrices (inputs, outputs), attention split by heads. The class token and the classifier are not taken;
+positions are resampled where the network sees frames of another size.
 """
 
 from __future__ import annotations
