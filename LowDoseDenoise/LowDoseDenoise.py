@@ -11,7 +11,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 try:
     import inference_core  # noqa: F401
 except ModuleNotFoundError:  # opened from a source checkout, where the package lies beside the module's folder
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as does FaithfulImagingLib
 
 from LowDoseDenoiseLib.layout import registerLayout
 from LowDoseDenoiseLib.logic import LowDoseDenoiseLogic  # noqa: F401 - Slicer finds it here by its name

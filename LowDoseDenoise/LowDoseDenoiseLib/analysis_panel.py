@@ -6,9 +6,9 @@ from concurrent.futures import Future
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.background import giveTurn, inBackground
 from inference_core.errors import UserError
 
-from .background import giveTurn, inBackground
 from .contrast import contrastText, fillPatchTable, measurePatches, patchText
 from .measure import markupToPlace, voxelsToCompare
 from .plots import (

@@ -11,6 +11,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.background import giveTurn, inBackground
 from inference_core.errors import UserError
 from inference_core.image.dicom_header import Derivation
 from inference_core.image.dicom_pixels import storable
@@ -19,7 +20,6 @@ from inference_core.image.volume import Volume, as_hounsfield_array
 from inference_core.provenance import block_of, sha256_of_voxels
 from inference_core.scratch import scratch_folder
 
-from .background import giveTurn, inBackground
 from .belonging import INPUT_REFERENCE
 from .geometry import indexToLps
 from .run import REPORT_ATTRIBUTE

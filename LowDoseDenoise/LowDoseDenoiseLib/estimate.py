@@ -2,9 +2,8 @@
 
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.text import durationText
 from inference_core.denoiser.pipeline import available_cores
-
-from .run import durationText
 
 SECONDS_PER_MEGAPIXEL = 0.25  # of one core with the bundled models; this machine's own runs replace it
 START = 1.0  # seconds until the worker works

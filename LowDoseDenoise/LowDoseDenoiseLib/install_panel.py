@@ -9,14 +9,14 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.background import giveTurn, inBackground
+from FaithfulImagingLib.python import pythonExecutable
 from inference_core.bundle.platforms import EXAMPLES, this_platform, this_python
 from inference_core.bundle.sealed import megabytes
 from inference_core.client import Worker
 from inference_core.errors import UserError
 
-from .background import giveTurn, inBackground
 from .install import TITLE, checkFolder, installedPackages, installFromFolder, uninstall
-from .logic import pythonExecutable
 
 TICK = 100  # ms between two looks at what runs
 

@@ -5,8 +5,6 @@
     denoised4D = logic.denoiseSequence(slicer.util.getNode("CT over time"))
 """
 
-import shutil
-import sys
 from concurrent.futures import Future
 
 import numpy as np
@@ -14,13 +12,14 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from FaithfulImagingLib.background import inBackground
+from FaithfulImagingLib.python import pythonExecutable
 from inference_core.denoiser.guard import check_ct
 from inference_core.errors import Cancelled, UserError
 from inference_core.image.volume import Volume, check_orthogonal
 from inference_core.measurement.noise import noise_level
 from inference_core.models.registry import list_models, suggest_denoiser
 
-from .background import inBackground
 from .belonging import checkOutput
 from .geometry import indexToLps
 from .install import checkPackages
@@ -256,11 +255,6 @@ def dicomValues(volume) -> tuple[str | None, str | None]:
         modality = modality or database.instanceValue(instances[0], "0008,0060")
         kernel = database.instanceValue(instances[0], "0018,1210")
     return modality or None, kernel or None
-
-
-def pythonExecutable() -> str:
-    """The interpreter for the worker: in the application PythonSlicer, which Slicer puts on the path."""
-    return shutil.which("PythonSlicer") or sys.executable
 
 
 def _suggest(voxels, spacing, warnings: list[str], modality: str | None, kernel: str | None) -> tuple[str, str]:

@@ -10,10 +10,10 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.background import inBackground
 from inference_core.errors import UserError
 from inference_core.measurement.intervals import mean_shift
 
-from .background import inBackground
 from .belonging import madeFrom
 from .geometry import indexToWorld
 from .regions import Region, isPlaced, regionsOf, regionTime, visibleRegionNodes

@@ -6,9 +6,9 @@ from concurrent.futures import Future
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.background import giveTurn
 from inference_core.errors import UserError
 
-from .background import giveTurn
 from .estimate import expectedText, measuredSpeed, settingOf
 from .parameters import LowDoseDenoiseParameterNode
 

@@ -5,13 +5,13 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.task import WorkerTask
 from inference_core.denoiser.blend import blend
 from inference_core.errors import UserError
 
 from .geometry import copyPlace, indexToWorld
 from .run import VolumeRun, voxelsOf
 from .strength import STRENGTH_ATTRIBUTE, changeOf
-from .task import WorkerTask
 
 PREVIEW_REFERENCE = "FaithfulImaging.previewOf"
 
@@ -29,8 +29,7 @@ class PreviewRun(VolumeRun):
 
     def __init__(self, inputVolume, slices: slice, job: dict, python: str) -> None:
         self.slices = slices
-        self._job = job
-        super().__init__(inputVolume, python, [])
+        super().__init__(inputVolume, job, python, [])
 
     def _prepare(self) -> None:
         self.before = self._voxels[self.slices].copy()
@@ -44,8 +43,8 @@ class PreviewRun(VolumeRun):
         self.change = changeOf(self.before, full)
         return report
 
-    def _take(self, report: dict) -> None:
-        self.status = _("Preview ready.")
+    def _doneText(self, report: dict) -> str:
+        return _("Preview ready.")
 
 
 class Preview:

@@ -8,10 +8,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.background import giveTurn
 from inference_core.errors import UserError
 
 from .analysis_panel import AnalysisPanel, letPlace
-from .background import giveTurn
 from .measure import (
     MOVED,
     alarmOf,

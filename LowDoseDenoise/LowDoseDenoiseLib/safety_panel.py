@@ -3,11 +3,11 @@
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.python import pythonExecutable
 from inference_core.errors import UserError
 
 from .belonging import madeFrom
 from .contrast import tissueText
-from .logic import pythonExecutable
 from .measure import MOVED, PERHAPS, alarmOf
 from .report import explainedText, reportOf, signed
 from .structure import (

@@ -8,10 +8,9 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.python import pythonExecutable
 from inference_core.client import PACKAGE_PARENT
 from inference_core.errors import UserError
-
-from .logic import pythonExecutable
 
 CATEGORY = "FaithfulImaging"
 NAME = "TemporalBone"

@@ -7,12 +7,14 @@ import time
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.background import giveTurn, inBackground
+from FaithfulImagingLib.python import pythonExecutable
+from FaithfulImagingLib.task import WorkerTask
 from inference_core.errors import Cancelled, UserError
 
-from .background import giveTurn, inBackground
 from .geometry import indexToLps
 from .layout import viewToPreview
-from .logic import checkVolumes, pythonExecutable
+from .logic import checkVolumes
 from .parameters import LowDoseDenoiseParameterNode
 from .preview import Preview, removePreviews, slicesInView
 from .report import reportOf
@@ -29,7 +31,6 @@ from .strength import (
     whyFixed,
     withCheck,
 )
-from .task import WorkerTask
 
 STILL = 0.5  # seconds that the slider must rest before the blend is checked
 

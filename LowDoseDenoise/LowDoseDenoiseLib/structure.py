@@ -7,14 +7,14 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.background import giveTurn
+from FaithfulImagingLib.task import WorkerTask
 from inference_core.errors import Cancelled, UserError
 from inference_core.measurement.structure_job import BRIGHT, DARK
 
-from .background import giveTurn
 from .geometry import copyGeometry, indexToLps, indexToWorld
 from .measure import voxelsToCompare
 from .report import signed
-from .task import WorkerTask
 
 STRUCTURE_ATTRIBUTE = "FaithfulImaging.structure"
 STRUCTURE_REFERENCE = "FaithfulImaging.structureOf"

@@ -12,7 +12,7 @@ from inference_core import __version__
 
 PACKAGES = ("numpy", "onnxruntime", "torch", "SimpleITK", "pydicom", "PyWavelets", "safetensors")
 LOG_LINES = 40
-OURS = re.compile(r"\"[^\"\n]*[\\/]((?:inference_core|LowDoseDenoiseLib)[\\/][\w\\/.]+\.py)\"")
+OURS = re.compile(r"\"[^\"\n]*[\\/]((?:inference_core|FaithfulImagingLib|LowDoseDenoiseLib)[\\/][\w\\/.]+\.py)\"")
 FOLDERS = r"[\\/][^\s\"'<>|:,;]*(?: [^\s\"'<>|:,;/\\]*[\\/][^\s\"'<>|:,;]*)*"
 PATH = re.compile(r"(?<!\w)(?:[A-Za-z]:|file:/|~|\.{1,2})?" + FOLDERS)
 QUOTED = re.compile(r"(['\"])[^'\"\n]*[\\/][^'\"\n]*\1")

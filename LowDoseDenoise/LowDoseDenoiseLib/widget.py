@@ -32,7 +32,7 @@ from .strength_panel import StrengthPanel
 from .support import supportText
 
 TICK = 50  # ms between two looks at what runs in the background
-OWN_PACKAGES = ("inference_core", "LowDoseDenoiseLib")
+OWN_PACKAGES = ("inference_core", "FaithfulImagingLib", "LowDoseDenoiseLib")
 
 
 class LowDoseDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

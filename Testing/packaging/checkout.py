@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+SHARED = ("FaithfulImagingLib",)
+"""Folders of what the Slicer modules have in common."""
 MODULES = ("LowDoseDenoise",)
 """Folders of the Slicer modules that the extension lists."""
 
@@ -19,5 +21,5 @@ def files(*folders: str) -> list[Path]:
 
 
 def module_scripts() -> list[Path]:
-    """Every .py file of the Slicer modules, relative to ROOT."""
-    return [file for file in files(*MODULES) if file.suffix == ".py"]
+    """Every .py file that Slicer's Python runs, relative to ROOT."""
+    return [file for file in files(*SHARED, *MODULES) if file.suffix == ".py"]

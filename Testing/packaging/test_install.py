@@ -15,7 +15,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from checkout import MODULES, ROOT, files
+from checkout import MODULES, ROOT, SHARED, files
 from few_packages import SLICER_BRINGS, link_packages, requirements_of
 
 SCRIPTED_MODULES = Path("lib/Slicer-5.x/qt-scripted-modules")
@@ -93,7 +93,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_runtime_file_is_installed_and_no_other(installed: Path) -> None:
     found = {file.relative_to(installed).as_posix() for file in installed.rglob("*") if file.is_file()}
-    runtime = [file for file in files("inference_core", *MODULES) if file.name not in NOT_INSTALLED]
+    runtime = [file for file in files("inference_core", *SHARED, *MODULES) if file.name not in NOT_INSTALLED]
     # A list: modules share one Resources folder there, and a name that two of them use would be written over.
     expected = [file.relative_to(file.parts[0] if file.parts[0] in MODULES else ".").as_posix() for file in runtime]
     assert sorted(found) == sorted(expected), "each folder's CMakeLists.txt has to list each of its files"

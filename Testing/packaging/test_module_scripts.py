@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkout import MODULES, ROOT, module_scripts
+from checkout import MODULES, ROOT, SHARED, module_scripts
 from few_packages import link_packages
 from script_check import OURS, file_scope_imports, foreign_imports, leaked_names, leaks
 
-OWN = {name for module in MODULES for name in (module, f"{module}Lib")}
+OWN = {*SHARED, *(name for module in MODULES for name in (module, f"{module}Lib"))}
 
 
 @pytest.mark.parametrize("file", module_scripts(), ids=str)

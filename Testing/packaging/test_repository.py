@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from checkout import MODULES, ROOT, files
+from checkout import MODULES, ROOT, SHARED, files
 
 FILES = files()
 MACHINE_PATH = re.compile(rb"(?<![\w.~$}/])/(?:work|root|home/\w+|tmp|Users/\w+|mnt|opt)/|\b[A-Z]:\\Users\\")
@@ -108,7 +108,7 @@ def test_links_between_the_documents_lead_somewhere() -> None:
 
 def test_the_extension_lists_its_modules() -> None:
     listed = re.findall(r"^add_subdirectory\((\w+)\)", root_cmake(), flags=re.MULTILINE)
-    assert listed == ["inference_core", *MODULES]
+    assert listed == ["inference_core", *SHARED, *MODULES]
 
 
 def test_there_is_a_licence() -> None:

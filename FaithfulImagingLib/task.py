@@ -63,16 +63,16 @@ class WorkerTask:
         if self.worker:
             self.worker.kill()
 
-    def job(self, job: dict, volumes: dict, indexToLps, result=None) -> dict:
+    def job(self, job: dict, volumes: dict | None = None, indexToLps=None, result=None) -> dict:
         """Run one job; called from ``work``.
 
         Parameters
         ----------
         job : dict
-            As :mod:`inference_core.worker` takes it, without files.
-        volumes : dict
+            As :mod:`inference_core.worker` takes it, without the files that are made here.
+        volumes : dict, optional
             Voxels to hand over, by the job's field that gets their file.
-        indexToLps : (4, 4) array
+        indexToLps : (4, 4) array, optional
             Where they lie.
         result : array, optional
             Where to put the voxels that the job writes.
@@ -84,7 +84,7 @@ class WorkerTask:
         """
         with scratch_folder() as scratch:
             files = {}
-            for field, voxels in volumes.items():
+            for field, voxels in (volumes or {}).items():
                 folder = Path(scratch, field)
                 folder.mkdir()
                 files[field] = str(write_exchange(voxels, indexToLps, folder))

@@ -1,0 +1,1 @@
+"""What the extension's Slicer modules have in common."""
