@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("FaithfulImagingLib",)
 """Folders of what the Slicer modules have in common."""
-MODULES = ("LowDoseDenoise",)
+MODULES = ("LowDoseDenoise", "ColonFoldSim2Real")
 """Folders of the Slicer modules that the extension lists."""
 
 

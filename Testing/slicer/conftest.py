@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parents[1] / "LowDoseDenoise")]
+MODULES = ("LowDoseDenoise", "ColonFoldSim2Real")
+sys.path[:0] = [str(HERE), *(str(HERE.parents[1] / folder) for folder in ("", *MODULES)), str(HERE.parent / "core")]
 
 LOGICS = {  # logics find each other by these names
     "Volumes": "vtkSlicerVolumesLogic",
