@@ -98,6 +98,18 @@ def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callabl
         from inference_core.simulation.colon.folds import label_job
 
         return label_job.run
+    if job.get("job") == "colon-lumen":
+        from inference_core.simulation.colon.mesh import lumen_job
+
+        return lumen_job.run
+    if job.get("job") == "colon-path":
+        from inference_core.simulation.colon.path import path_job
+
+        return path_job.run
+    if job.get("job") == "colon-coverage":
+        from inference_core.simulation.colon.coverage import coverage_job
+
+        return coverage_job.run
     if job.get("job") == "translate":
         from inference_core.translator import job as translate
 
@@ -106,7 +118,10 @@ def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callabl
         from inference_core.segmenter import job as segment_folds
 
         return segment_folds.run
-    known = "denoise, check, structure, bundle, simulate-colon, label-folds, translate, segment-folds"
+    known = (
+        "denoise, check, structure, bundle, colon-lumen, colon-path, label-folds, simulate-colon, colon-coverage,"
+        " translate, segment-folds"
+    )
     raise UserError("bad-job", f"There is no job {job.get('job')!r}.", f"Known jobs: {known}.")
 
 

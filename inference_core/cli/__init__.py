@@ -16,12 +16,16 @@ def main(arguments: list[str] | None = None) -> None:
 
     from inference_core.cli.arguments import spell_for_jsonargparse
     from inference_core.cli.bundle import bundle
+    from inference_core.cli.colon_lumen import colon_lumen
+    from inference_core.cli.colon_path import colon_path
     from inference_core.cli.demo import demo
     from inference_core.cli.denoise import denoise
     from inference_core.cli.evaluate import COMMANDS as EVALUATE
     from inference_core.cli.label_folds import label_folds
     from inference_core.cli.measure import measure
+    from inference_core.cli.measure_coverage import measure_coverage
     from inference_core.cli.models import import_model, models
+    from inference_core.cli.points import spell_points
     from inference_core.cli.reproduce import COMMANDS as REPRODUCE
     from inference_core.cli.sample import sample
     from inference_core.cli.segment_folds import segment_folds
@@ -36,7 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
         "sample": sample,
         "simulate-dose": simulate_dose,
         "simulate-colon": simulate_colon,
+        "colon-lumen": colon_lumen,
+        "colon-path": colon_path,
         "label-folds": label_folds,
+        "measure-coverage": measure_coverage,
         "translate": translate,
         "segment-folds": segment_folds,
         "models": models,
@@ -56,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
             return
         if given[:1] == ["simulate-colon"]:
             given = spell_paths(given)
+        if given[:1] in (["colon-lumen"], ["colon-path"]):
+            given = spell_points(given)
         auto_cli(
             commands,
             args=spell_for_jsonargparse(given),

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from inference_core.cli.points import point
 from inference_core.cli.progress import run_under_bar
 from inference_core.errors import UserError
 
@@ -24,6 +25,7 @@ def simulate_colon(
     split: Literal["train", "validation", "test"] = "train",
     start: str | None = None,
     end: str | None = None,
+    path: Path | None = None,
     direction: Literal["withdrawal", "insertion"] = "withdrawal",
     speed: float = 20.0,
     look_ahead: float = 30.0,
@@ -48,6 +50,8 @@ def simulate_colon(
         split: What this colon is for; all its frames go there.
         start: x,y,z in mm, LPS: where the endoscope enters (rectum). By default found.
         end: x,y,z in mm, LPS: where it turns (caecum).
+        path: A path to fly instead of the centreline that would be found: a curve of 3D Slicer (.mrk.json) or a
+            centreline (.vtp), from the rectum to the caecum.
         direction: withdrawal (backwards from end to start) or insertion; the view is towards the caecum.
         speed: mm/s along the path; the nearest that a 50 Hz camera allows.
         look_ahead: mm along the path to where the camera looks.
@@ -69,8 +73,9 @@ def simulate_colon(
             "appearance": appearance,
             "camera": camera,
             "split": split,
-            "start": _point("start", start),
-            "end": _point("end", end),
+            "start": point("start", start),
+            "end": point("end", end),
+            "path": os.path.abspath(path) if path else None,
             "direction": direction,
             "speed_mm_s": speed,
             "look_ahead_mm": look_ahead,
@@ -127,15 +132,3 @@ def spell_paths(arguments: list[str]) -> list[str]:
     if len(paths) == 2:
         options.append(f"--colon={paths[0]}")
     return [arguments[0], *paths[-1:], *options]
-
-
-def _point(name: str, text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        point = [float(number) for number in text.strip("[]() ").split(",")]
-    except ValueError:
-        point = []
-    if len(point) != 3 or not all(abs(number) < 1e6 for number in point):
-        raise UserError("point", f"{text!r} is no point.", f"Give --{name} x,y,z in mm, LPS.")
-    return point

@@ -71,6 +71,7 @@ def dataset_card(
             "start_mm": [round(float(x), 3) for x in line.points[0]],
             "end_mm": [round(float(x), 3) for x in line.points[-1]],
             "sha256": sha256_of(line.points, line.radius),
+            **({"follows": scene.path} if scene.path else {}),  # by name; what it says is in the sum
         },
         "film": {
             "camera_frames_per_second": FRAMES_PER_SECOND,

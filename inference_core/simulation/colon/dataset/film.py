@@ -16,7 +16,8 @@ from inference_core.image.writing import write_aside
 from inference_core.scratch import scratch_folder, sweep_stale
 from inference_core.simulation.colon.dataset import dataset
 from inference_core.simulation.colon.dataset.card import Filming, cameras_of, dataset_card
-from inference_core.simulation.colon.dataset.scene import CARRIED, EXACT, Scene, write_centreline
+from inference_core.simulation.colon.dataset.scene import CARRIED, EXACT, Scene
+from inference_core.simulation.colon.path.path_files import write_centreline
 from inference_core.simulation.colon.path.trajectory import Poses, check_flight, fly_through
 from inference_core.simulation.colon.rendering.camera import Camera, endoscope_camera
 

@@ -138,6 +138,28 @@ def read_frame(folder: Path, number: int, size: int) -> dict[str, NDArray[Any]]:
     }
 
 
+def read_depth(folder: Path, number: int, size: int) -> NDArray[np.float32]:
+    """The depth of a frame alone, mm.
+
+    Raises
+    ------
+    UserError
+        ``bad-dataset``.
+    """
+    return _read(folder / "depth" / f"{number:06d}.png", size).astype(np.float32) / np.float32(DEPTH_STEPS)
+
+
+def read_shown(path: Path, size: int) -> NDArray[np.bool_]:
+    """A picture of yes and no, such as a mask.
+
+    Raises
+    ------
+    UserError
+        ``bad-dataset``.
+    """
+    return _read(path, size) > 0
+
+
 def _read_folder(path: Path) -> _Folder:
     card, cameras = _read_json(path / CARD), _read_json(path / CAMERAS)
     try:

@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_core.errors import UserError
-from inference_core.extras import need
-from inference_core.image.writing import write_aside
 from inference_core.simulation.colon.mesh.surface import Points, Surface, edges
 from inference_core.simulation.colon.path.centreline import Centreline, find_centreline
 
@@ -44,6 +42,8 @@ class Scene:
         Where the fold labels come from.
     attribution : str, optional
         Whose colon it is, where its file says so.
+    path : str, optional
+        Name of the file whose path the centreline follows; none: it was found.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Scene:
     repairs: list[str]
     labels: str
     attribution: str | None = None
+    path: str | None = None
 
     @property
     def folds(self) -> int:
@@ -67,6 +68,7 @@ def scene_of_file(
     end: Points | None,
     stage: Stage,
     progress: Progress,
+    along: Path | None = None,
 ) -> Scene:
     """Read, check and label a colon; its own fold labels are kept where it has both arrays.
 
@@ -81,14 +83,18 @@ def scene_of_file(
         Told what begins: read, check, label, centreline.
     progress : callable
         Told (done, total) of the stage.
+    along : Path, optional
+        File of a path to follow instead of the centreline that would be found.
 
     Raises
     ------
     UserError
-        As :func:`read_surface`, :func:`checked`, :func:`find_centreline`.
+        As :func:`read_surface`, :func:`checked`, :func:`find_centreline`; :func:`read_path`, :func:`centreline_along`.
     """
     from inference_core.simulation.colon.mesh.surface_check import checked
     from inference_core.simulation.colon.mesh.surface_files import read_surface
+    from inference_core.simulation.colon.path.given_path import centreline_along
+    from inference_core.simulation.colon.path.path_files import read_path
 
     stage("read")
     surface = read_surface(path, label)
@@ -96,16 +102,17 @@ def scene_of_file(
     stage("check")
     surface, repairs = checked(surface)
     stage("centreline")
-    centreline = find_centreline(surface, start, end)
+    centreline = centreline_along(surface, read_path(along)) if along else find_centreline(surface, start, end)
+    name = along.name if along else None
     repairs = [*repairs, *doubts(surface, centreline)]
     whose = notes.get("attribution")
     if set(LABELS) <= set(surface.point_arrays):
         carried = notes.get("fold_labels", CARRIED)
-        return Scene(path.name, consistent(surface), centreline, repairs, carried, whose)
+        return Scene(path.name, consistent(surface), centreline, repairs, carried, whose, name)
     stage("label")
     from inference_core.simulation.colon.folds.fold_labels import label_folds
 
-    return Scene(path.name, label_folds(surface, progress), centreline, repairs, COMPUTED, whose)
+    return Scene(path.name, label_folds(surface, progress), centreline, repairs, COMPUTED, whose, name)
 
 
 def procedural_scene(seed: int, stage: Stage) -> Scene:
@@ -169,37 +176,3 @@ def sha256_of(*arrays: NDArray[Any]) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def write_centreline(centreline: Centreline, path: Path) -> None:
-    """Write the line as a ``.vtp`` that 3D Slicer opens as a model, with its radius (mm) at each point.
-
-    Raises
-    ------
-    UserError
-        ``write-failed``.
-    """
-    need("vtk", "colon", "Writing a centreline")
-    from vtkmodules.util.numpy_support import numpy_to_vtk
-    from vtkmodules.vtkCommonCore import vtkPoints
-    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
-    from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
-
-    points, lines, polydata = vtkPoints(), vtkCellArray(), vtkPolyData()
-    points.SetData(numpy_to_vtk(np.ascontiguousarray(centreline.points), deep=True))
-    lines.InsertNextCell(len(centreline.points), list(range(len(centreline.points))))
-    polydata.SetPoints(points)
-    polydata.SetLines(lines)
-    for name, values in (("radius", centreline.radius), ("arc_length", centreline.arc_length)):
-        array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
-        array.SetName(name)
-        polydata.GetPointData().AddArray(array)
-
-    def write(aside: Path) -> None:
-        writer = vtkXMLPolyDataWriter()
-        writer.SetFileName(str(aside))
-        writer.SetInputData(polydata)
-        if not writer.Write():
-            raise OSError(5, "the disk may be full")
-
-    write_aside(path, write)

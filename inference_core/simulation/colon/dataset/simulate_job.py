@@ -33,6 +33,8 @@ class SimulateJob:
     """Where the endoscope enters: x, y, z in mm, LPS."""
     end: list[float] | None = None
     """Where it turns."""
+    path: str | None = None
+    """File of a path to fly (``.vtp``, or ``.mrk.json`` of Slicer) from where it enters to where it turns."""
     split: str = "train"
     attribution: str | None = None
     benchmark: bool = False
@@ -116,7 +118,8 @@ def read_scene(job: SimulateJob, teller: Teller) -> Scene:
     """The colon that the job names; what was repaired or is doubtful becomes a warning."""
     source = Path(job.input or "")
     start, end = (np.array(point) if point else None for point in (job.start, job.end))
-    scene = teller.wait_for(lambda: scene_of_file(source, job.label, start, end, teller.begin, teller.progress))
+    along = Path(job.path) if job.path else None
+    scene = teller.wait_for(lambda: scene_of_file(source, job.label, start, end, teller.begin, teller.progress, along))
     for repair in scene.repairs:
         teller.warn(repair)
     if not scene.folds:
@@ -140,17 +143,27 @@ def _check(job: SimulateJob) -> None:
         point = getattr(job, name)
         if point is not None and len(point) != 3:
             raise UserError("point", f"The {name} has {len(point)} coordinates.", f"Give --{name} x,y,z in mm, LPS.")
+    if job.path is not None:
+        _check_path(job, job.path)
     check_filming(job.filming)
-    if job.input is not None:
-        source, output = Path(job.input).resolve(), Path(job.output).resolve()
-        if output in source.parents:
+    for what, file in (("colon", job.input), ("path", job.path)):
+        if file is not None and Path(job.output).resolve() in Path(file).resolve().parents:
             raise UserError(
                 "inside-output",
-                f"The colon {job.input} lies inside the output {job.output}.",
+                f"The {what} {file} lies inside the output {job.output}.",
                 "Give the output a folder of its own.",
             )
     if not job.benchmark:
         check_output(Path(job.output))
+
+
+def _check_path(job: SimulateJob, path: str) -> None:
+    from inference_core.simulation.colon.path.path_files import read_path
+
+    if job.benchmark or job.start or job.end:
+        other = "a benchmark" if job.benchmark else "a start or an end"
+        raise UserError("path", f"A path does not go with {other}.", "Give one of the two; a path has its own ends.")
+    read_path(Path(path))  # refused here, before the colon is read
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -57,7 +57,7 @@ def read_surface(path: Path | str, label: int | None = None) -> Surface:
         from inference_core.simulation.colon.mesh.label_maps import surface_of_label_map
 
         return surface_of_label_map(path, label)
-    suffix = _suffix(path)
+    suffix = surface_suffix(path)
     if label is not None:
         raise UserError("label", f"{path} is a surface: it has no labels to choose from.", "Leave --label out.")
     if path.is_dir():
@@ -94,12 +94,19 @@ def write_surface(surface: Surface, path: Path | str) -> None:
         ``surface-format``, ``no-such-folder``, ``not-writable`` or ``write-failed``.
     """
     path = Path(path)
-    write = _WRITERS[_suffix(path)]
+    write = _WRITERS[surface_suffix(path)]
     check_folder(path)
     write_aside(path, lambda aside: write(surface, aside))
 
 
-def _suffix(path: Path) -> str:
+def surface_suffix(path: Path) -> str:
+    """The suffix of a surface's file, in small letters.
+
+    Raises
+    ------
+    UserError
+        ``surface-format``.
+    """
     suffix = path.suffix.lower()
     if suffix not in SURFACE_SUFFIXES:
         raise UserError(

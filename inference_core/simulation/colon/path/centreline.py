@@ -88,6 +88,15 @@ def find_centreline(surface: Surface, start: Points | None = None, end: Points |
         path = _straight_start(space, path)
     if end is None:
         path = _straight_start(space, path[::-1])[::-1]
+    return _centreline(surface, space, path)
+
+
+def centreline_through(surface: Surface, path: Points) -> Centreline:
+    """The centreline of a path that lies inside and whose points are ``STEP`` apart: smoothed, its radii measured."""
+    return _centreline(surface, lumen(surface, _voxel_step(surface)), path)
+
+
+def _centreline(surface: Surface, space: Lumen, path: Points) -> Centreline:
     points = evenly_spaced(_smoothed(space, path), STEP)
     frames = parallel_transport(points)
     return Centreline(
