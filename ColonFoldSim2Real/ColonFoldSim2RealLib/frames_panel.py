@@ -1,4 +1,4 @@
-"""The panel's part with the frames: loads them beside the main thread's work, goes through them, shows what they are."""
+"""The panel's part with the frames: loads them bit by bit, goes through them, and shows what they are."""
 
 from pathlib import Path
 
