@@ -244,7 +244,12 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(data, tmp_path, mon
 
 @pytest.mark.parametrize(
     ("setting", "code"),
-    [("style=0", "not-positive"), ("weight_structure=-1", "out-of-range"), ("select=best", "no-score")],
+    [
+        ("style=0", "not-positive"),
+        ("scales=3", "crop"),
+        ("weight_structure=-1", "out-of-range"),
+        ("select=best", "no-score"),
+    ],
 )
 def test_mistakes_end_with_the_remedy(data, tmp_path, setting, code):
     folders = [f"simulated={data / 'sim'}", f"real={data / 'real'}", f"out={tmp_path / 'run'}"]

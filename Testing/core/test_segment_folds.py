@@ -280,3 +280,10 @@ def test_the_command_says_what_it_found(pictures, model, tmp_path, capsys):
 
 def test_names_are_sorted_as_people_count():
     assert sorted(["f10.png", "f9.png", "F1.png", "a.png"], key=natural) == ["a.png", "F1.png", "f9.png", "f10.png"]
+
+
+def test_a_strip_is_left_out(pictures, model, tmp_path):
+    """Enlarged so that its short side is the model's, it would fill the memory."""
+    Image.fromarray(np.full((3, 2000, 3), 120, np.uint8)).save(pictures / "strip.png")
+    report = run(pictures, tmp_path / "out", model)
+    assert any("strip.png is no frame: 2000 x 3 pixels" in warning for warning in report["warnings"])

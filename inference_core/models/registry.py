@@ -132,7 +132,9 @@ def find_model(name: str, task: str | None = None) -> Any:
             )
         card = _read_given(path)
     if task not in (None, card.task):
-        raise UserError("wrong-task", f"The model {card.id} is for {card.task}, not for {task}.", "Choose another.")
+        fit = ", ".join(one.id for one in list_models(task)) or "there is none yet"
+        message = f"The model {card.id} is for {card.task}, not for {task}."
+        raise UserError("wrong-task", message, f"Choose one of that kind: {fit}.")
     return card
 
 

@@ -50,6 +50,10 @@ class Frame:
     lasts: int | None = None
 
 
+LONGEST = 8
+"""Times its short side that a picture may be long; a strip would be enlarged to more than memory holds."""
+
+
 class Source(Protocol):
     """Frames in their order.
 
@@ -158,12 +162,16 @@ def read_picture(path: Path) -> Rgb:
     Raises
     ------
     UserError
-        ``bad-frame``.
+        ``bad-frame``: damaged, of other than 8 bits, or a strip that no endoscope took.
     """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
+            if max(image.size) > LONGEST * min(image.size):
+                raise UserError(
+                    "bad-frame", f"{path.name} is no frame: {image.width} x {image.height} pixels.", "Take it out."
+                )
             if image.mode[0] in "IF":  # 16 bits and more; Pillow would clip them
                 raise ValueError(image.mode)
             return np.array(image.convert("RGB"))

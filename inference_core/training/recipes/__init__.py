@@ -64,7 +64,9 @@ def recipe_of(config: str, task: str) -> tuple[str, dict[str, Any]]:
             "bad-config", f"{path} is no configuration: {error}.", f"It is YAML with a line 'recipe: ...' ({known})."
         ) from error
     if name not in TASKS[task]:
-        raise UserError("no-such-recipe", f"{path} names the recipe {name!r}.", f"Recipes are: {known}.")
+        other = next((kind for kind, recipes in TASKS.items() if name in recipes), None)
+        remedy = f"Recipes for a {task} are: {known}." + (f" This one is for: train {other}." if other else "")
+        raise UserError("no-such-recipe", f"{path} names the recipe {name!r}.", remedy)
     return name, content
 
 

@@ -261,5 +261,12 @@ def _check_settings(config: I2iEndoscopyConfig) -> None:
     check_crops(config.crops)
     check_weights(config, "weight_image", "weight_cycle", "weight_style", "weight_content", "weight_structure")
     check_weights(config, "weight_structure_back", "weight_decay")
+    least = 2 ** (config.scales + 3)  # four halvings of the coarsest picture, each with a mirrored border
+    if config.crops.size < least:
+        raise UserError(
+            "crop",
+            f"Crops of {config.crops.size} pixels are too small for {config.scales} scales.",
+            f"Give crops.size={least} or more, or fewer scales.",
+        )
     if config.select == "best":
         raise UserError("no-score", "A translation by I2I has no score to choose weights by.", "Give select=last.")

@@ -186,7 +186,7 @@ def _check_same(out: Path, card: dict[str, Any]) -> None:
         "other-run",
         f"{out} holds a dataset made otherwise: its {name.removeprefix('settings.')} is"
         f" {json.dumps(theirs.get(name))}, not {json.dumps(mine.get(name))}.",
-        "Name another folder, or give the command with the settings in that folder's dataset.json.",
+        "Name another folder, or delete this one, or give the command with the settings in its dataset.json.",
     )
 
 

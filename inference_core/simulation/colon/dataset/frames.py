@@ -54,7 +54,10 @@ class ColonFrames:
         self._folders = [found for found in folders if split in (None, found.card["split"])]
         if not self._folders:
             known = ", ".join(sorted({found.card["split"] for found in folders}))
-            raise UserError("no-dataset", f"{root} holds no colon of the split {split}.", f"It has: {known}.")
+            raise UserError(
+                "no-dataset", f"{root} holds no colon of the split {split}.",
+                f"It has: {known}. Choose one where the command takes --split, or all.",
+            )  # fmt: skip
         self._seen: dict[Path, NDArray[np.bool_]] = {}
         self._index = [(found, number) for found in self._folders for number in range(len(found.cameras["frames"]))]
 
@@ -217,7 +220,10 @@ def _read(path: Path, size: int) -> NDArray[Any]:
     bytes_each = 2 if path.parent.name in ("depth", "instances") else 1
     if pixels.dtype.kind != "u" or pixels.dtype.itemsize != bytes_each:
         raise _bad(f"{path} does not hold {8 * bytes_each} bits a pixel.")
-    if pixels.shape != ((size, size, 3) if path.parent.name == "rgb" else (size, size)):
+    colour = path.parent.name == "rgb"
+    if pixels.ndim != 2 + colour:
+        raise _bad(f"{path} is {'not ' if colour else ''}in colour.")
+    if pixels.shape[:2] != (size, size):
         raise _bad(f"{path} is {pixels.shape[1]} x {pixels.shape[0]} pixels, not {size} x {size}.")
     return pixels
 
