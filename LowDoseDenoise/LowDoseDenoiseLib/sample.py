@@ -1,18 +1,13 @@
 """The temporal-bone sample in the Sample Data module: made on the spot, without network and without a patient."""
 
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
 
-from FaithfulImagingLib.python import pythonExecutable
-from inference_core.client import PACKAGE_PARENT
-from inference_core.errors import UserError
+from FaithfulImagingLib.sample import makeInProcess, registerSample
 
-CATEGORY = "FaithfulImaging"
 NAME = "TemporalBone"
 MAKE = (
     "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
@@ -23,19 +18,7 @@ MAKE = (
 
 def registerTemporalBone(thumbnail: Path) -> None:
     """Add the sample to the Sample Data module."""
-    import SampleData
-
-    logic = SampleData.SampleDataLogic
-    if hasattr(logic, "registerCustomSampleDataCategory"):  # Slicer 5.12
-        logic.registerCustomSampleDataCategory(CATEGORY, title=_("Faithful Imaging"))
-    logic.registerCustomSampleDataSource(
-        category=CATEGORY,
-        sampleName=NAME,
-        thumbnailFileName=str(thumbnail),
-        uris="",  # nothing is fetched
-        fileNames="",
-        customDownloader=makeTemporalBone,
-    )
+    registerSample(NAME, thumbnail, makeTemporalBone)
 
 
 def makeTemporalBone(source=None) -> list:
@@ -51,11 +34,9 @@ def makeTemporalBone(source=None) -> list:
         before = set(_rois())
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"{NAME}.nrrd")
-            slicer.util.showStatusMessage(_("Making the temporal-bone sample (up to a minute)..."))
-            try:
-                _write(path)
-            finally:
-                slicer.util.showStatusMessage("")
+            remedy = _("Check that the temporary folder {folder} has 100 MB of space and try again.")
+            message = _("Making the temporal-bone sample (up to a minute)...")
+            makeInProcess(MAKE, path, message, remedy.format(folder=path.parent.parent))
             volume = slicer.util.loadVolume(str(path))
             slicer.util.loadMarkups(str(path.with_name(f"{NAME}_rois.mrk.json")))
         # Their files are gone; without storage nodes they are saved with the scene.
@@ -63,27 +44,6 @@ def makeTemporalBone(source=None) -> list:
         for node in nodes:
             node.SetAndObserveStorageNodeID(None)
         return nodes
-
-
-def _write(path: Path) -> None:
-    command = [pythonExecutable(), "-c", MAKE, str(PACKAGE_PARENT), str(path)]
-    log = path.with_suffix(".log")
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, stderr=stream, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
-        while process.poll() is None:
-            slicer.app.processEvents()
-            time.sleep(0.02)
-    if process.returncode:
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise UserError(
-            "sample",
-            _("The process that makes it ended with code {code}: {said}").format(
-                code=process.returncode, said="".join(said[-1:])
-            ),
-            _("Check that the temporary folder {folder} has 100 MB of space and try again.").format(
-                folder=path.parent.parent
-            ),
-        )
 
 
 def _rois() -> list:

@@ -118,3 +118,17 @@ def test_the_worker_of_a_step_is_this_python(slicer):
     from FaithfulImagingLib.python import pythonExecutable
 
     assert pythonExecutable() == sys.executable
+
+
+def test_the_sample_has_its_exact_folds(slicer, monkeypatch):
+    import types
+    from contextlib import nullcontext
+
+    from ColonFoldSim2RealLib.folds import TABLE_REFERENCE
+    from ColonFoldSim2RealLib.sample import makeColon
+
+    monkeypatch.setattr(slicer, "app", types.SimpleNamespace(processEvents=lambda: None), raising=False)
+    monkeypatch.setattr(slicer.util, "tryWithErrorDisplay", lambda text: nullcontext())
+    monkeypatch.setattr(slicer.util, "showStatusMessage", lambda text: None)
+    (colon,) = makeColon(seed=3)
+    assert colon.GetNodeReference(TABLE_REFERENCE).GetNumberOfRows() == 60
