@@ -15,6 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     from jsonargparse import auto_cli
 
     from inference_core.cli.arguments import spell_for_jsonargparse
+    from inference_core.cli.batch import batch
     from inference_core.cli.bundle import bundle
     from inference_core.cli.colon_lumen import colon_lumen
     from inference_core.cli.colon_path import colon_path
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     commands: dict[str, Any] = {
         "denoise": denoise,
+        "batch": batch,
         "measure": measure,
         "sample": sample,
         "simulate-dose": simulate_dose,

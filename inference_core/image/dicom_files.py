@@ -104,13 +104,14 @@ def _read_headers(path: Path) -> tuple[list[Slice], list[str]]:
         file = waiting.pop(0)
         try:
             header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+            kind = header.file_meta.get("MediaStorageSOPClassUID")  # decoded here, and it may be damaged
         except InvalidDicomError:
             continue  # a file of another kind
         except PermissionError as error:
             raise _may_not_read(file) from error
         except Exception as error:  # pydicom raises whatever a damaged header leads to
             raise UserError("damaged-header", f"{file.name} is a damaged DICOM file.", "Export it again.") from error
-        if header.file_meta.get("MediaStorageSOPClassUID") == MEDIA_DIRECTORY:
+        if kind == MEDIA_DIRECTORY:
             if file == path:  # what it lists lies beside and below it
                 waiting = [other for other in _files_below(file.parent) if other != file]
         elif "SOPClassUID" in header and "Rows" in header:

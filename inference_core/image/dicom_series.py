@@ -41,6 +41,17 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
         Naming the files at fault and the remedy; see the codes below.
     """
     slices, warnings = find_series(path, series_uid)
+    try:
+        return _volume_of(slices, warnings)
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:  # pydicom raises whatever a damaged header leads to
+        raise UserError(
+            "damaged-header", f"The headers in {path} are damaged ({type(error).__name__}).", "Export the series again."
+        ) from error
+
+
+def _volume_of(slices: list[Slice], warnings: list[str]) -> Volume:
     _check_each(slices)
     axes = _check_alike(slices)
     slices, positions = _sort_by_position(slices, axes[:, 2])

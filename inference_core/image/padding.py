@@ -12,9 +12,7 @@ SMALLEST = 64  # pixels
 DISTINCT = -1100.0  # HU; a value below it that fills a solid region is no measurement anywhere in the slice
 
 
-def padding_mask(
-    image: NDArray[Any], declared: float | None = None, limit: float | None = None
-) -> NDArray[np.bool_]:
+def padding_mask(image: NDArray[Any], declared: float | None = None, limit: float | None = None) -> NDArray[np.bool_]:
     """Padding of one slice.
 
     Parameters

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from inference_core.errors import UserError
+from inference_core.image.meta_image import check_meta_image
 from inference_core.image.volume import Volume, as_hounsfield_array, check_orthogonal
 
 VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".nii.gz")
@@ -62,6 +63,7 @@ def _read_volume_file(path: Path) -> Volume:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
+        check_meta_image(path)
         reader.ReadImageInformation()
         _check_scalar_3d(reader, path)
         if ".nii" in volume_suffix(path) and not nifti_is_whole(path):  # type: ignore[operator]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_core.errors import UserError
+from inference_core.image.meta_image import check_meta_image
 from inference_core.image.volume import Volume
 from inference_core.measurement.roi import Box, LabelMask
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 _MOST_LABELS = 1000
+
+FARTHEST = 1e5  # mm; beyond it nothing of a patient lies, and ITK may work for hours
 
 
 def read_labels(path: Path, stem: str, volume: Volume, transform: NDArray[np.float64]) -> list[LabelMask]:
@@ -67,12 +70,18 @@ def _read_image(path: Path) -> sitk.Image:
     import SimpleITK as sitk
 
     try:
+        check_meta_image(path)
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(
             "unreadable-roi", f"{path} cannot be read: {reason}", "It may be damaged or cut short; save it again."
         ) from error
+    numbers = (*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection())
+    if not all(abs(number) < FARTHEST for number in numbers):  # false for what is no number, too
+        raise UserError(
+            "unreadable-roi", f"{path} lies where no patient does.", "Its header is damaged; save it again."
+        )
     if "integer" not in image.GetPixelIDTypeAsString():
         raise _not_a_label_map(path, f"holds {image.GetPixelIDTypeAsString()} voxels")
     if image.GetDimension() == 2:

@@ -226,6 +226,11 @@ def _opened(path: Path) -> Any:
     if not container.streams.video:
         container.close()
         raise UserError("bad-video", f"{path.name} holds no video.", "Give a file with a picture.")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise UserError(
+            "bad-video", f"The pictures of {path.name} are of a kind that cannot be decoded.", "Save it as mp4 (H.264)."
+        )
     return container
 
 

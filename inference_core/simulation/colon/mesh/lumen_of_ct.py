@@ -23,9 +23,7 @@ SNAP = 5.0  # mm that a place may lie beside the gas: a click on the wall
 SPECK = 1000.0  # mm3: gas of less is a bubble or a streak
 
 
-def lumen_of_ct(
-    volume: Volume, seeds: Points, threshold: float = THRESHOLD
-) -> tuple[NDArray[np.bool_], list[str]]:
+def lumen_of_ct(volume: Volume, seeds: Points, threshold: float = THRESHOLD) -> tuple[NDArray[np.bool_], list[str]]:
     """Find the lumen.
 
     Parameters

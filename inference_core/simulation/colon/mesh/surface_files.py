@@ -19,6 +19,7 @@ from inference_core.simulation.colon.mesh.ply_files import read_ply, write_ply
 from inference_core.simulation.colon.mesh.polydata import from_polydata, to_polydata, vtk_messages
 from inference_core.simulation.colon.mesh.stl_files import read_stl, write_stl
 from inference_core.simulation.colon.mesh.surface import Surface
+from inference_core.simulation.colon.mesh.vtk_headers import check_legacy_vtk, check_vtp_counts
 
 SURFACE_SUFFIXES = (".ply", ".stl", ".obj", ".vtk", ".vtp")
 _SPACE = "SPACE"  # 3D Slicer writes SPACE=LPS or SPACE=RAS into the header of its model files
@@ -130,8 +131,7 @@ def _read_vtk(path: Path) -> tuple[Surface, str]:
 
     reader = vtkPolyDataReader()
     reader.SetFileName(str(path))
-    if not path.read_bytes().startswith(b"# vtk DataFile"):
-        raise ValueError("it is no VTK file")
+    check_legacy_vtk(path)
     with vtk_messages() as messages:
         if not reader.IsFilePolyData():
             raise ValueError("it holds no surface (VTK polydata)")
@@ -145,6 +145,7 @@ def _read_vtp(path: Path) -> tuple[Surface, str]:
     need("vtk", "colon", "Reading a .vtp file")
     from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
+    check_vtp_counts(path)
     reader = vtkXMLPolyDataReader()
     reader.SetFileName(str(path))
     with vtk_messages() as messages:

@@ -18,11 +18,13 @@ from inference_core.extras import need
 from inference_core.image.writing import write_aside
 from inference_core.simulation.colon.mesh.polydata import vtk_messages
 from inference_core.simulation.colon.mesh.surface import Points
+from inference_core.simulation.colon.mesh.vtk_headers import check_vtp_counts
 from inference_core.simulation.colon.path.centreline import Centreline
 
 SUFFIXES = (".vtp", ".mrk.json")
 CONTROL_STEP = 30.0  # mm between control points where the path is straight enough
 NEAR = 1.0  # mm that the curve through the control points may lie off the path
+FARTHEST = 1e4  # mm from the origin that a point of a path may lie
 _PER_SEGMENT = 10  # points that Slicer draws from one control point to the next
 _TO_LPS = {"LPS": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0)}
 _SCHEMA = "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#"
@@ -183,6 +185,8 @@ def _read_markups(path: Path) -> Points:
         raise _unreadable(path, f"its coordinate system is {space!r}, not LPS or RAS")
     if any(len(point) != 3 for point in points):
         raise _unreadable(path, "some of its points have not three coordinates")
+    if not all(abs(x) < FARTHEST for point in points for x in point):
+        raise _unreadable(path, "some of its coordinates are no places in a body")
     return _spline(np.array(points, np.float64).reshape(-1, 3) * _TO_LPS[space])
 
 
@@ -191,6 +195,10 @@ def _read_line(path: Path) -> Points:
     from vtkmodules.util.numpy_support import vtk_to_numpy
     from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
+    try:
+        check_vtp_counts(path)
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from error
     reader = vtkXMLPolyDataReader()
     reader.SetFileName(str(path))
     with vtk_messages() as messages:

@@ -1,0 +1,73 @@
+"""``denoise.yaml``: how a batch denoises, the same for every study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from inference_core.errors import UserError
+
+FORMATS = (".nrrd", ".nii.gz", ".mha", "dicom")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of ``inference-core denoise`` that a batch may set; the defaults are its."""
+
+    model: str | None = None
+    strength: float = 1.0
+    engine: str = "auto"
+    device: str = "auto"
+    threads: int | None = 1
+    """Slices at a time of one study; several studies run side by side."""
+    format: str = ".nrrd"
+    """Of the results: one of `FORMATS`; ``dicom`` makes derived series of DICOM input."""
+
+    @property
+    def parameters(self) -> str:
+        """What makes a result another: all but the threads."""
+        said = {name: value for name, value in asdict(self).items() if name != "threads"}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_recipe(path: Path | None) -> Recipe:
+    """Read a recipe; None gives the defaults.
+
+    Raises
+    ------
+    UserError
+        ``bad-recipe``.
+    """
+    if path is None:
+        return Recipe()
+    import yaml
+
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _bad(path, f"it cannot be read ({type(error).__name__})") from error
+    known = {field.name for field in fields(Recipe)}
+    if not isinstance(said, dict) or set(said) - known:
+        raise _bad(path, f"it may set {', '.join(sorted(known))} and nothing else")
+    kinds: dict[str, Any] = {
+        "model": (str, type(None)), "strength": (int, float), "engine": str, "device": str,
+        "threads": (int, type(None)), "format": str,
+    }  # fmt: skip
+    wrong = [name for name, value in said.items() if not isinstance(value, kinds[name]) or isinstance(value, bool)]
+    if wrong:
+        raise _bad(path, f"its {', '.join(wrong)} is of the wrong type")
+    recipe = Recipe(**said)
+    if recipe.format not in FORMATS:
+        raise _bad(path, f"its format is {recipe.format!r}, not one of {', '.join(FORMATS)}")
+    if not 0 <= recipe.strength <= 1:
+        raise _bad(path, f"its strength is {recipe.strength:g}, not from 0 to 1")
+    if recipe.threads is not None and recipe.threads < 1:
+        raise _bad(path, "its threads are below 1")
+    return recipe
+
+
+def _bad(path: Path, why: str) -> UserError:
+    return UserError("bad-recipe", f"{path} is no recipe: {why}.", "Mend it, or leave --recipe out for the defaults.")
