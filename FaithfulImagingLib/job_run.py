@@ -108,6 +108,9 @@ class JobRun:
     def _take(self, report: dict) -> None:
         """Put the result into the scene."""
 
+    def _takeBack(self) -> None:
+        """Remove what a stopped run has written; it may have been done when it was asked to stop."""
+
     def _doneText(self, report: dict) -> str:
         """For the user, when it is done."""
         return _("Done.")
@@ -155,6 +158,7 @@ class JobRun:
         if own:
             self._fail(own)
         elif isinstance(error, Cancelled) or self.cancelling:
+            self._takeBack()
             stopped = _("Stopped: {gone}.").format(gone=self._gone)
             self.status = stopped if self._gone else _("Cancelled. Nothing was changed.")
         elif isinstance(error, UserError):

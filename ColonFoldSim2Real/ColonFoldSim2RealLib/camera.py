@@ -8,10 +8,12 @@ import numpy as np
 import slicer
 import vtk
 
+from FaithfulImagingLib.geometry import RAS_TO_LPS
+
 from .frames import DATASET_ATTRIBUTE, cameras
-from .surface import RAS_TO_LPS
 
 CAMERA_REFERENCE = "FaithfulImaging.endoscope"
+MARKER = "Endoscope"
 COLON_REFERENCE = "FaithfulImaging.filmedColon"
 FOCUS = 20.0  # mm in front of the lens
 
@@ -64,8 +66,38 @@ def applyView(cameraNode, view: View) -> None:
     cameraNode.EndModify(wasModifying)
 
 
+def cameraOf(node):
+    """The camera that belongs to a path or to frames; made where there is none yet."""
+    camera = node.GetNodeReference(CAMERA_REFERENCE)
+    if camera is None:
+        camera = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCameraNode", f"{node.GetName()} endoscope")
+        node.SetNodeReferenceID(CAMERA_REFERENCE, camera.GetID())
+    return camera
+
+
+def showMarker(view: View) -> None:
+    """Show in 3D where the endoscope is and where it looks: a line that is seen through the wall."""
+    line = slicer.mrmlScene.GetFirstNode(MARKER, "vtkMRMLMarkupsLineNode")
+    if line is None:
+        line = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", MARKER)
+        line.SetLocked(True)
+        line.SetSaveWithScene(False)
+        line.CreateDefaultDisplayNodes()
+        display = line.GetDisplayNode()
+        if display:
+            display.SetSaveWithScene(False)
+            display.SetOccludedVisibility(True)
+            display.SetOccludedOpacity(0.8)
+            display.SetSelectedColor(1.0, 0.8, 0.1)
+            display.SetPropertiesLabelVisibility(False)
+    points = vtk.vtkPoints()
+    for place in (view.position, view.focus):
+        points.InsertNextPoint(*place)
+    line.SetControlPointPositionsWorld(points)
+
+
 class Endoscope:
-    """Keeps a camera at the selected frame of a browser.
+    """Keeps a camera, and a marker, at the selected frame of a browser.
 
     Attributes
     ----------
@@ -75,7 +107,7 @@ class Endoscope:
     def __init__(self, browser, colonNode=None) -> None:
         self._browser, self._colon = browser, colonNode
         self._said = cameras(Path(browser.GetAttribute(DATASET_ATTRIBUTE)))
-        self.camera = browser.GetNodeReference(CAMERA_REFERENCE) or self._made()
+        self.camera = cameraOf(browser)
         if colonNode:
             browser.SetNodeReferenceID(COLON_REFERENCE, colonNode.GetID())
         self._tags = [(browser, browser.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow))]
@@ -90,15 +122,12 @@ class Endoscope:
             node.RemoveObserver(tag)
         self._tags = []
 
-    def _made(self):
-        camera = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCameraNode", f"{self._browser.GetName()} endoscope")
-        self._browser.SetNodeReferenceID(CAMERA_REFERENCE, camera.GetID())
-        return camera
-
     def _follow(self, caller=None, event=None) -> None:
         index = self._browser.GetSelectedItemNumber()
         if 0 <= index < len(self._said["frames"]) and self.camera.GetScene():
-            applyView(self.camera, viewOfFrame(self._said, index, _toWorld(self._colon)))
+            view = viewOfFrame(self._said, index, _toWorld(self._colon))
+            applyView(self.camera, view)
+            showMarker(view)
 
 
 def _toWorld(node) -> np.ndarray | None:

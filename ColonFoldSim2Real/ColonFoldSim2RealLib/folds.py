@@ -14,14 +14,16 @@ from FaithfulImagingLib.job_run import JobRun
 from inference_core.scratch import scratch_folder
 
 from .fold_colors import COUNT, foldColors
+from .path import positionsAlong
 from .surface import pointArray, readSurface, writeSurface
 
 FOLDS = "fold_instance"  # the worker's name of the point array
 COLON_ATTRIBUTE = "FaithfulImaging.colon"
 TABLE_REFERENCE = "FaithfulImaging.foldTable"
 REPORT_ATTRIBUTE = "FaithfulImaging.foldReport"
-COLUMNS = ("fold", "area (mm2)", "length (mm)", "height (mm)", "confidence")
-FIELDS = ("number", "area_mm2", "length_mm", "height_mm", "confidence")
+COLUMNS = ("fold", "area (mm2)", "length (mm)", "height (mm)", "confidence", "position (mm)")
+FIELDS = ("number", "area_mm2", "length_mm", "height_mm", "confidence", "position_mm")
+POSITION = COLUMNS[-1]
 
 
 class FoldsRun(JobRun):
@@ -125,9 +127,38 @@ def placeOfFold(modelNode, number: int) -> np.ndarray:
     return np.array(place)
 
 
+def placeFolds(modelNode, curve) -> None:
+    """Write into the fold table where each fold lies along the path, mm from its first point; None: nowhere.
+
+    Raises
+    ------
+    UserError
+        ``no-path``.
+    """
+    table = modelNode.GetNodeReference(TABLE_REFERENCE)
+    column = table.GetTable().GetColumnByName(POSITION) if table else None
+    if column is None:
+        return
+    for row in range(table.GetNumberOfRows()):
+        way = float("nan")
+        if curve and (place := _placeOrNone(modelNode, int(table.GetCellText(row, 0)))) is not None:
+            way = round(float(positionsAlong(curve, place[None])[0]), 1)
+        column.SetValue(row, way)
+    table.GetTable().Modified()
+
+
+def _placeOrNone(modelNode, number: int) -> np.ndarray | None:
+    try:
+        return placeOfFold(modelNode, number)
+    except ValueError:  # a row that somebody added
+        return None
+
+
 def goToFold(modelNode, number: int) -> None:
-    """Show a fold in all slice views, and turn the 3D cameras to it."""
-    place = placeOfFold(modelNode, number)
+    """Show a fold in all slice views, and turn the 3D cameras to it; nothing where the surface has no such fold."""
+    place = _placeOrNone(modelNode, number)
+    if place is None:
+        return
     slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *place)
     for camera in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
         moved = place - np.array(camera.GetFocalPoint())

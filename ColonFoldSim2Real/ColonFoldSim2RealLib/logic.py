@@ -13,9 +13,13 @@ from inference_core.errors import UserError
 from inference_core.measurement.segmentation import mask_iou
 from inference_core.models.registry import list_models
 
+from .coverage import CoverageRun
+from .export import ExportRun
 from .folds import FoldsRun
-from .frames import DATASET_ATTRIBUTE, FOLDS, FOUND, sequenceOf
+from .frames import DATASET_ATTRIBUTE, FOLDS, FOUND, TRANSLATED, folderOf, sequenceOf
+from .lumen import LumenRun
 from .parameters import ColonFoldSim2RealParameterNode
+from .path import PathRun, worldPoints
 from .steps import FramesRun, SegmentRun, TranslateRun
 
 TRANSLATE, SEGMENT = "translate-frames", "segment-folds"
@@ -53,16 +57,67 @@ class ColonFoldSim2RealLogic(ScriptedLoadableModuleLogic):
         self._checkIdle()
         return self._begun(FoldsRun(modelNode, pythonExecutable()))
 
-    def makeFrames(self, colonNode, folder: Path, settings: dict) -> FramesRun:
-        """Begin to film a colon into a folder.
+    def findLumen(self, volumeNode, seeds, threshold: float) -> LumenRun:
+        """Begin to make a surface of the gas-filled lumen in a CT.
 
         Raises
         ------
         UserError
-            ``busy``, ``no-surface``, ``no-folder``.
+            ``busy``, ``no-seeds``, ``nonlinear-transform``.
         """
         self._checkIdle()
-        return self._begun(FramesRun(colonNode, newFolder(folder, "frames"), settings, pythonExecutable()))
+        if seeds is None or not len(worldPoints(seeds)):
+            raise UserError("no-seeds", _("No point is set in the lumen."), _("Press Place points, and click into it."))
+        return self._begun(LumenRun(volumeNode, seeds, threshold, pythonExecutable()))
+
+    def findPath(self, modelNode, ends=None, curve=None) -> PathRun:
+        """Begin to find the line along a colon's middle, between ``ends`` where they are given, into ``curve``.
+
+        Raises
+        ------
+        UserError
+            ``busy``, ``no-surface``.
+        """
+        self._checkIdle()
+        return self._begun(PathRun(modelNode, ends, curve, pythonExecutable()))
+
+    def measureCoverage(self, browser) -> CoverageRun:
+        """Begin to measure how much of the wall a dataset's frames show.
+
+        Raises
+        ------
+        UserError
+            ``busy``, ``no-frames``.
+        """
+        self._checkIdle()
+        masks = folderOf(sequenceOf(browser, FOUND))
+        return self._begun(CoverageRun(datasetOf(browser), masks, browser, pythonExecutable()))
+
+    def exportTraining(self, browser, folder: Path) -> ExportRun:
+        """Begin to copy frames and their translation to where inference-core trains from.
+
+        Raises
+        ------
+        UserError
+            ``busy``, ``no-frames``, ``no-translation``, ``no-folder``.
+        """
+        self._checkIdle()
+        translated = folderOf(sequenceOf(browser, TRANSLATED))
+        if translated is None:
+            raise UserError("no-translation", _("The frames have no translation."), _("Press Translate first."))
+        out = newFolder(folder, "training set")
+        return self._begun(ExportRun(datasetOf(browser), translated, out, browser, pythonExecutable()))
+
+    def makeFrames(self, colonNode, folder: Path, settings: dict, curve=None) -> FramesRun:
+        """Begin to film a colon into a folder, along a path where one is given.
+
+        Raises
+        ------
+        UserError
+            ``busy``, ``no-surface``, ``no-folder``, ``no-path``.
+        """
+        self._checkIdle()
+        return self._begun(FramesRun(colonNode, newFolder(folder, "frames"), settings, pythonExecutable(), curve))
 
     def translate(self, browser, model: str) -> TranslateRun:
         """Begin to translate a dataset; the result goes beside it.
@@ -127,8 +182,8 @@ def datasetOf(browser) -> Path:
     UserError
         ``no-frames``.
     """
-    folder = Path(browser.GetAttribute(DATASET_ATTRIBUTE) or "") if browser else None
-    if folder is None or not folder.is_dir():
+    folder = folderOf(browser, DATASET_ATTRIBUTE)
+    if folder is None:
         raise UserError(
             "no-frames", _("There are no frames, or their folder is gone."), _("Make frames, or open their folder.")
         )
@@ -143,5 +198,5 @@ def foldOverlap(browser) -> np.ndarray | None:
     overlaps = []
     for index in range(true.GetNumberOfDataNodes()):
         one, other = (slicer.util.arrayFromVolume(node.GetNthDataNode(index)) > 0 for node in (true, found))
-        overlaps.append(mask_iou(other, one))
+        overlaps.append(mask_iou(other, one) if one.shape == other.shape else np.nan)
     return np.array(overlaps)

@@ -2,9 +2,16 @@
 
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Union
 
-from slicer import vtkMRMLModelNode, vtkMRMLSequenceBrowserNode
+from slicer import (
+    vtkMRMLMarkupsCurveNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLModelNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLSequenceBrowserNode,
+)
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
@@ -30,8 +37,10 @@ class ColonFoldSim2RealParameterNode:
     """
     The parameters needed by the module.
 
-    surface - A colon's surface.
+    lumenVolume, lumenSeeds, lumenThreshold - A CT colonography, points in its lumen, and below which HU is gas.
+    surface - A colon's surface: a model or a segmentation.
     colon - The same with labelled folds.
+    path, pathEnds - Through it, and where it is to begin and end.
     frameCount, frameSize, seed - What Make frames makes.
     look - In which appearance.
     folder - Where datasets go.
@@ -39,8 +48,13 @@ class ColonFoldSim2RealParameterNode:
     translator, segmenter - Ids of models.
     """
 
-    surface: vtkMRMLModelNode
+    lumenVolume: vtkMRMLScalarVolumeNode
+    lumenSeeds: vtkMRMLMarkupsFiducialNode
+    lumenThreshold: Annotated[float, WithinRange(-1000, -300)] = -800.0
+    surface: Union[vtkMRMLModelNode, vtkMRMLSegmentationNode, None] = None  # noqa: UP007 - the wrapper knows only this
     colon: vtkMRMLModelNode
+    path: vtkMRMLMarkupsCurveNode
+    pathEnds: vtkMRMLMarkupsFiducialNode
     frameCount: Annotated[int, WithinRange(1, 10000)] = 200
     frameSize: Annotated[int, WithinRange(64, 1024)] = 256
     seed: Annotated[int, WithinRange(0, 1000000)] = 1

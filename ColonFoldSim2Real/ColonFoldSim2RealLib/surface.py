@@ -10,24 +10,43 @@ from vtk.util import numpy_support
 
 from inference_core.errors import UserError
 
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+def surfaceOf(node) -> vtk.vtkPolyData | None:
+    """The surface of a model, or of the segments of a segmentation that are shown; as the node has it."""
+    if node is None or not node.IsA("vtkMRMLSegmentationNode"):
+        return node.GetPolyData() if node else None
+    node.CreateClosedSurfaceRepresentation()
+    segments, display = node.GetSegmentation(), node.GetDisplayNode()
+    merged = vtk.vtkAppendPolyData()
+    for name in (segments.GetNthSegmentID(k) for k in range(segments.GetNumberOfSegments())):
+        surface = vtk.vtkPolyData()
+        if (display is None or display.GetSegmentVisibility(name)) and node.GetClosedSurfaceRepresentation(
+            name, surface
+        ):
+            merged.AddInputData(surface)
+    if merged.GetNumberOfInputConnections(0) == 0:
+        return None
+    triangles = vtk.vtkTriangleFilter()
+    triangles.SetInputConnection(merged.GetOutputPort())
+    triangles.Update()
+    return triangles.GetOutput()
 
 
 def worldSurface(modelNode) -> vtk.vtkPolyData:
-    """A model's surface in the world's RAS, its transforms applied; the node stays as it is.
+    """The surface of a model or segmentation in the world's RAS, its transforms applied; the node stays as it is.
 
     Raises
     ------
     UserError
         ``no-surface``.
     """
-    surface = modelNode.GetPolyData() if modelNode else None
+    surface = surfaceOf(modelNode)
     if surface is None or surface.GetNumberOfPolys() == 0:
         name = modelNode.GetName() if modelNode else ""
         raise UserError(
             "no-surface",
-            _("The model {name} has no surface.").format(name=name),
-            _("Load a colon's surface, or export the lumen from the Segmentations module as a model."),
+            _("{name} has no surface.").format(name=name),
+            _("Load a colon's surface, or segment its lumen and let the segment be shown."),
         )
     toWorld = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(modelNode.GetParentTransformNode(), None, toWorld)

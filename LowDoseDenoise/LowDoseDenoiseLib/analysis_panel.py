@@ -7,20 +7,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from FaithfulImagingLib.background import giveTurn, inBackground
+from FaithfulImagingLib.chart import showInChart
 from inference_core.errors import UserError
 
 from .contrast import contrastText, fillPatchTable, measurePatches, patchText
 from .measure import markupToPlace, voxelsToCompare
-from .plots import (
-    PLOTS,
-    histogram,
-    noiseBars,
-    noisePower,
-    plotText,
-    profile,
-    profilePoints,
-    showInChart,
-)
+from .plots import PLOTS, histogram, noiseBars, noisePower, plotText, profile, profilePoints
 from .structure import stateOfVolumes
 
 PATCH_ATTRIBUTE = "FaithfulImaging.patchesOf"

@@ -121,9 +121,7 @@ def flip(inputVolume, denoised, keep: tuple = ()) -> bool:
         Whether the denoised volume is shown now.
     """
     views = [
-        view
-        for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-        if view.GetLayoutName() not in keep
+        view for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode") if view.GetLayoutName() not in keep
     ]
     denoisedShown = [view for view in views if view.GetBackgroundVolumeID() == denoised.GetID()]
     for view in denoisedShown:

@@ -4,6 +4,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.layout import compositeOf
+
 from .belonging import madeFrom
 from .compare import (
     DIFFERENCE_WINDOWS,
@@ -15,7 +17,7 @@ from .compare import (
     showDifference,
     windowText,
 )
-from .layout import VIEWS, comparing, compositeOf, enterLayout, leaveLayout, lookAt, showVolumes, viewToPreview
+from .layout import VIEWS, comparing, enterLayout, leaveLayout, lookAt, showVolumes, viewToPreview
 from .parameters import LowDoseDenoiseParameterNode
 
 FLIP_KEY = "D"
@@ -175,8 +177,10 @@ def _state(volume) -> tuple | None:
 
 def _sameNodes(state: tuple, shown: tuple | None) -> bool:
     """Whether only voxels have changed."""
-    return shown is not None and [one and one[0] for one in state[:2]] == [one and one[0] for one in shown[:2]] and (
-        state[2] == shown[2]
+    return (
+        shown is not None
+        and [one and one[0] for one in state[:2]] == [one and one[0] for one in shown[:2]]
+        and (state[2] == shown[2])
     )
 
 

@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from FaithfulImagingLib.background import giveTurn, inBackground
+from FaithfulImagingLib.geometry import indexToLps
 from inference_core.errors import UserError
 from inference_core.image.dicom_header import Derivation
 from inference_core.image.dicom_pixels import storable
@@ -21,7 +22,6 @@ from inference_core.provenance import block_of, sha256_of_voxels
 from inference_core.scratch import scratch_folder
 
 from .belonging import INPUT_REFERENCE
-from .geometry import indexToLps
 from .run import REPORT_ATTRIBUTE
 
 

@@ -3,67 +3,37 @@
 It is plain MRML: the layout node asks for the views, the slice view nodes and their composites are set here.
 """
 
-import slicer
 import vtk
+
+from FaithfulImagingLib import layout
+from FaithfulImagingLib.layout import compositeOf, sliceLogicOf, sliceNodeOf
 
 LAYOUT_ID = 20716  # Slicer's own are below 100
 VIEWS = {"original": "FIOriginal", "denoised": "FIDenoised", "difference": "FIDifference"}
 LABELS = {"original": "Original", "denoised": "Denoised", "difference": "Difference"}
 COLORS = {"original": "#8c8c8c", "denoised": "#2e7fb8", "difference": "#b8862e"}
-USUAL_LAYOUT = 3  # four views
 VIEW_GROUP = LAYOUT_ID  # linked with each other, not with the views of other layouts
 REFERENCE_VIEWS = ("Red", "Green", "Yellow")
 
 
-def layoutNode():
-    """The scene's layout node; None where there is no application."""
-    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-
-
 def registerLayout() -> None:
     """Make the layout known, so that scenes saved with it open with it."""
-    node = layoutNode()
-    if node and not node.IsLayoutDescription(LAYOUT_ID):
-        node.AddLayoutDescription(LAYOUT_ID, _description())
+    layout.register(LAYOUT_ID, _description())
 
 
 def comparing() -> bool:
     """Whether the layout is shown."""
-    node = layoutNode()
-    return bool(node) and node.GetViewArrangement() == LAYOUT_ID
+    return layout.isShown(LAYOUT_ID)
 
 
 def enterLayout() -> int:
-    """Show the layout.
-
-    Returns
-    -------
-    int
-        The one that was shown before; 0 where that is not known.
-    """
-    registerLayout()
-    node = layoutNode()
-    before = 0 if comparing() else node.GetViewArrangement()
-    node.SetViewArrangement(LAYOUT_ID)
-    return before
+    """Show the layout; gives the one that was shown before, 0 where that is not known."""
+    return layout.enter(LAYOUT_ID, _description())
 
 
 def leaveLayout(before: int) -> None:
     """Show the layout that was shown before; only from this one, where the user has not chosen another meanwhile."""
-    if comparing():
-        layoutNode().SetViewArrangement(before if before not in (0, LAYOUT_ID) else USUAL_LAYOUT)
-
-
-def compositeOf(viewName: str):
-    """What says which volumes a slice view shows; None where there is no such view."""
-    views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-    return next((view for view in views if view.GetLayoutName() == viewName), None)
-
-
-def sliceNodeOf(viewName: str):
-    """What says where a slice view looks; None where there is no such view."""
-    nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode")
-    return next((node for node in nodes if node.GetLayoutName() == viewName), None)
+    layout.leave(LAYOUT_ID, before)
 
 
 def viewToPreview(inputVolume):
@@ -120,16 +90,11 @@ def lookAt(reference, inputVolume, first=None) -> None:
         if first is not None:
             node.SetOrientation(_orientationOf(inputVolume))
             node.RotateToVolumePlane(inputVolume)
-        logic = _sliceLogic(name)
+        logic = sliceLogicOf(name)
         if logic:
             logic.FitSliceToAll()
         centre = first if first is not None else [reference.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
         node.JumpSliceByOffsetting(*centre)
-
-
-def _sliceLogic(viewName: str):
-    application = getattr(slicer, "app", None)
-    return application.applicationLogic().GetSliceLogicByLayoutName(viewName) if application else None
 
 
 def _orientationOf(volume) -> str:
@@ -149,12 +114,5 @@ def _visible(viewName: str) -> bool:
 
 
 def _description() -> str:
-    items = "".join(
-        f'<item><view class="vtkMRMLSliceNode" singletontag="{VIEWS[name]}">'
-        '<property name="orientation" action="default">Axial</property>'
-        f'<property name="viewlabel" action="default">{LABELS[name]}</property>'
-        f'<property name="viewcolor" action="default">{COLORS[name]}</property>'
-        "</view></item>"
-        for name in VIEWS
-    )
-    return f'<layout type="horizontal" split="true">{items}</layout>'
+    views = (layout.sliceViewXml(VIEWS[name], LABELS[name], COLORS[name]) for name in VIEWS)
+    return '<layout type="horizontal" split="true">' + "".join(f"<item>{view}</item>" for view in views) + "</layout>"

@@ -1,8 +1,8 @@
 """What the module does, without its panel: also for scripts and batches.
 
-    logic = slicer.util.getModuleLogic("LowDoseDenoise")
-    denoised = logic.denoise(slicer.util.getNode("CT"))
-    denoised4D = logic.denoiseSequence(slicer.util.getNode("CT over time"))
+logic = slicer.util.getModuleLogic("LowDoseDenoise")
+denoised = logic.denoise(slicer.util.getNode("CT"))
+denoised4D = logic.denoiseSequence(slicer.util.getNode("CT over time"))
 """
 
 from concurrent.futures import Future
@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from FaithfulImagingLib.background import inBackground
+from FaithfulImagingLib.geometry import indexToLps
 from FaithfulImagingLib.python import pythonExecutable
 from inference_core.denoiser.guard import check_ct
 from inference_core.errors import Cancelled, UserError
@@ -21,7 +22,6 @@ from inference_core.measurement.noise import noise_level
 from inference_core.models.registry import list_models, suggest_denoiser
 
 from .belonging import checkOutput
-from .geometry import indexToLps
 from .install import checkPackages
 from .parameters import LowDoseDenoiseParameterNode
 from .preview import PREVIEW_REFERENCE, Preview, PreviewRun
@@ -201,9 +201,7 @@ def checkVolumes(inputVolume, outputVolume) -> None:
         raise UserError("no-input", _("No input volume is selected."), _("Load a CT and select it as input volume."))
     name = inputVolume.GetName()
     if inputVolume.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise UserError(
-            "label-map", _("{name} is a label map.").format(name=name), _("Select the CT it was drawn on.")
-        )
+        raise UserError("label-map", _("{name} is a label map.").format(name=name), _("Select the CT it was drawn on."))
     image = inputVolume.GetImageData() if inputVolume.IsA("vtkMRMLScalarVolumeNode") else None
     if not inputVolume.IsA("vtkMRMLScalarVolumeNode") or (image and image.GetNumberOfScalarComponents() > 1):
         raise UserError(

@@ -11,11 +11,11 @@ import vtk
 from slicer.i18n import tr as _
 
 from FaithfulImagingLib.background import inBackground
+from FaithfulImagingLib.geometry import indexToWorld
 from inference_core.errors import UserError
 from inference_core.measurement.intervals import mean_shift
 
 from .belonging import madeFrom
-from .geometry import indexToWorld
 from .regions import Region, isPlaced, regionsOf, regionTime, visibleRegionNodes
 
 PLACED_HERE = "FaithfulImaging.roi"

@@ -1,52 +1,21 @@
 """Plots of a volume before and after, as MRML plot charts: noise bars, histogram, profile, noise power spectrum.
 
-The numbers are found by functions that touch no node, so that they can run in the background; :func:`showInChart` puts
-them into the scene.
+The numbers are found by functions that touch no node, so that they can run in the background;
+:func:`FaithfulImagingLib.chart.showInChart` puts them into the scene.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import slicer
-import vtk
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.chart import PlotData
+from FaithfulImagingLib.geometry import indexToWorld, nodeToWorld
 from inference_core.errors import UserError
 from inference_core.measurement.noise_power import bin_centres, flat_corners, noise_power_spectrum, patches_at
 
-from .geometry import indexToWorld, nodeToWorld
-
 PLOTS = ("noise", "histogram", "profile", "nps")
-PLOT_ATTRIBUTE = "FaithfulImaging.plot"
-COLORS = ((0.45, 0.45, 0.45), (0.0, 0.35, 0.75))  # before, after
 HISTOGRAM_BINS = 80
 NPS_SLICES = 16
 NPS_PATCHES = 8  # of a slice
-
-
-@dataclass(frozen=True)
-class PlotData:
-    """Numbers to plot.
-
-    Attributes
-    ----------
-    kind : str
-        One of :data:`PLOTS`.
-    title, xTitle, yTitle : str
-    x : (n,) array
-    series : dict
-        (n,) arrays by their name in the legend, before first.
-    labels : list of str or None
-        Of the bars of a bar chart, in place of ``x``.
-    """
-
-    kind: str
-    title: str
-    xTitle: str
-    yTitle: str
-    x: np.ndarray
-    series: dict
-    labels: list | None = None
 
 
 def plotText(kind: str) -> str:
@@ -72,7 +41,8 @@ def noiseBars(rows: list) -> PlotData:
     if any(row.stdAfter is not None for row in rows):
         series[_("after")] = np.array([row.stdAfter for row in rows], dtype=float)
     return PlotData(
-        "noise", _("Noise in each ROI"), "", _("Standard deviation (HU)"), np.arange(len(rows), dtype=float), series,
+        "noise", plotText("noise"),
+        _("Noise in each ROI"), "", _("Standard deviation (HU)"), np.arange(len(rows), dtype=float), series,
         [row.name for row in rows],
     )  # fmt: skip
 
@@ -103,7 +73,15 @@ def histogram(region, before: np.ndarray, after: np.ndarray | None) -> PlotData:
     edges = np.floor(low) - 0.5 + width * np.arange(np.ceil((high - np.floor(low) + 1) / width) + 1)
     series = {name: np.histogram(found, edges)[0].astype(float) for name, found in values.items()}
     title = _("CT numbers in {name}").format(name=region.name)
-    return PlotData("histogram", title, _("CT number (HU)"), _("Voxels"), (edges[1:] + edges[:-1]) / 2, series)
+    return PlotData(
+        "histogram",
+        plotText("histogram"),
+        title,
+        _("CT number (HU)"),
+        _("Voxels"),
+        (edges[1:] + edges[:-1]) / 2,
+        series,
+    )
 
 
 def profilePoints(line, volume) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +133,9 @@ def profile(distance: np.ndarray, index: np.ndarray, before: np.ndarray, after: 
         raise UserError("no-voxel", _("The line lies outside of the volume."), _("Draw it on the volume."))
     if after is not None:
         series[_("after")] = sampled(after, index)
-    return PlotData("profile", _("Profile"), _("Distance (mm)"), _("CT number (HU)"), distance, series)
+    return PlotData(
+        "profile", plotText("profile"), _("Profile"), _("Distance (mm)"), _("CT number (HU)"), distance, series
+    )
 
 
 def sampled(voxels: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -206,72 +186,7 @@ def noisePower(before: np.ndarray, after: np.ndarray | None, spacing: tuple) -> 
         if volume is not None
     }
     return PlotData(
-        "nps", _("Noise power spectrum, soft tissue"), _("Spatial frequency (1/mm)"), _("NPS (HU2 mm2)"),
+        "nps", plotText("nps"),
+        _("Noise power spectrum, soft tissue"), _("Spatial frequency (1/mm)"), _("NPS (HU2 mm2)"),
         centres[shown] / np.sqrt(spacing[0] * spacing[1]), series,
     )  # fmt: skip
-
-
-def showInChart(data: PlotData):
-    """Put numbers into the scene's chart of their kind, made where there is none.
-
-    Returns
-    -------
-    vtkMRMLPlotChartNode
-    """
-    chart = next(
-        (node for node in slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
-         if node.GetAttribute(PLOT_ATTRIBUTE) == data.kind), None,
-    )  # fmt: skip
-    if chart is None:
-        chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", plotText(data.kind))
-        chart.SetAttribute(PLOT_ATTRIBUTE, data.kind)
-    series = [chart.GetNthPlotSeriesNode(number) for number in range(chart.GetNumberOfPlotSeriesNodes())]
-    table = series[0].GetTableNode() if series and series[0] else None
-    if table is None:
-        table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", plotText(data.kind))
-    _fillTable(table, data)
-    wasModified = chart.StartModify()
-    chart.RemoveAllPlotSeriesNodeIDs()
-    for old in series:
-        if old and old.GetName() not in data.series:
-            slicer.mrmlScene.RemoveNode(old)
-    old = {node.GetName(): node for node in series if node and node.GetScene()}
-    for name, color in zip(data.series, COLORS, strict=False):
-        node = old.get(name) or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
-        _setSeries(node, table, name, data, color)
-        chart.AddAndObservePlotSeriesNodeID(node.GetID())
-    chart.SetTitle(data.title)
-    chart.SetXAxisTitle(data.xTitle)
-    chart.SetYAxisTitle(data.yTitle)
-    chart.EndModify(wasModified)
-    return chart
-
-
-def _fillTable(table, data: PlotData) -> None:
-    wasModified = table.StartModify()
-    table.RemoveAllColumns()
-    columns = {data.xTitle or _("Number"): data.x, **data.series}
-    for name, values in columns.items():
-        array = vtk.vtkDoubleArray()
-        array.SetName(name)
-        for value in values:
-            array.InsertNextValue(float(value))
-        table.AddColumn(array)
-    if data.labels is not None:
-        names = vtk.vtkStringArray()
-        names.SetName(_("ROI"))
-        for label in data.labels:
-            names.InsertNextValue(label)
-        table.AddColumn(names)
-    table.EndModify(wasModified)
-
-
-def _setSeries(node, table, name: str, data: PlotData, color: tuple) -> None:
-    node.SetAndObserveTableNodeID(table.GetID())
-    node.SetXColumnName(data.xTitle or _("Number"))
-    node.SetYColumnName(name)
-    node.SetLabelColumnName(_("ROI") if data.labels is not None else "")
-    node.SetPlotType(node.PlotTypeBar if data.labels is not None else node.PlotTypeScatter)
-    node.SetMarkerStyle(node.MarkerStyleNone)
-    node.SetLineWidth(2)
-    node.SetColor(*color)

@@ -5,11 +5,12 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from FaithfulImagingLib.geometry import indexToWorld
 from FaithfulImagingLib.task import WorkerTask
 from inference_core.denoiser.blend import blend
 from inference_core.errors import UserError
 
-from .geometry import copyPlace, indexToWorld
+from .geometry import copyPlace
 from .run import VolumeRun, voxelsOf
 from .strength import STRENGTH_ATTRIBUTE, changeOf
 

@@ -13,12 +13,11 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util import numpy_support
 
+from FaithfulImagingLib.geometry import nodeToWorld
 from inference_core.errors import UserError
 from inference_core.image.volume import Volume
 from inference_core.measurement.polygon import pixels_in_polygon
 from inference_core.measurement.roi import Box, Sphere, voxels_inside
-
-from .geometry import nodeToWorld
 
 KINDS = ("vtkMRMLMarkupsROINode", "vtkMRMLMarkupsClosedCurveNode", "vtkMRMLSegmentationNode")
 LABELMAP = "Binary labelmap"
@@ -185,9 +184,7 @@ def _segments(node, indexToWorld: np.ndarray) -> list[Region]:
         toLabel = np.linalg.inv(toWorld @ slicer.util.arrayFromVTKMatrix(matrix)) @ indexToWorld
         toLabel[:3, 3] -= first
         value = segment.GetLabelValue()
-        regions.append(
-            Region(segment.GetName(), lambda size, a=labels, v=value, m=toLabel: _inLabels(a, v, m, size))
-        )
+        regions.append(Region(segment.GetName(), lambda size, a=labels, v=value, m=toLabel: _inLabels(a, v, m, size)))
     return regions
 
 

@@ -8,13 +8,14 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util import numpy_support
 
+from FaithfulImagingLib.geometry import indexToLps
 from FaithfulImagingLib.job_run import JobRun
 from FaithfulImagingLib.task import WorkerTask
 from FaithfulImagingLib.text import durationText
 from inference_core.errors import UserError
 
 from .belonging import setMadeFrom
-from .geometry import copyPlace, indexToLps
+from .geometry import copyPlace
 from .strength import blendInto, changeOf, checkBlend, keepChange, voxelHash, withCheck
 
 REPORT_ATTRIBUTE = "FaithfulImaging.report"

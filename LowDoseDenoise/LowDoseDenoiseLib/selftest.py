@@ -6,9 +6,9 @@ import numpy as np
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
+from FaithfulImagingLib.geometry import indexToWorld
 from inference_core.errors import UserError
 
-from .geometry import indexToWorld
 from .install import checkPackages
 from .logic import LowDoseDenoiseLogic
 from .measure import fillTable, measure, roisToMeasure

@@ -8,11 +8,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from FaithfulImagingLib.background import giveTurn, inBackground
+from FaithfulImagingLib.geometry import indexToLps
 from FaithfulImagingLib.python import pythonExecutable
 from FaithfulImagingLib.task import WorkerTask
 from inference_core.errors import Cancelled, UserError
 
-from .geometry import indexToLps
 from .layout import viewToPreview
 from .logic import checkVolumes
 from .parameters import LowDoseDenoiseParameterNode

@@ -8,11 +8,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from FaithfulImagingLib.background import giveTurn
+from FaithfulImagingLib.geometry import indexToLps, indexToWorld
 from FaithfulImagingLib.task import WorkerTask
 from inference_core.errors import Cancelled, UserError
 from inference_core.measurement.structure_job import BRIGHT, DARK
 
-from .geometry import copyGeometry, indexToLps, indexToWorld
+from .geometry import copyGeometry
 from .measure import voxelsToCompare
 from .report import signed
 

@@ -1,22 +1,6 @@
-"""What a bug report needs to know of this installation and of the last run; nothing of a patient."""
+"""What a bug report needs to know of the panel's settings and of the last run; nothing of a patient."""
 
-import os
-import platform
-import re
-import sys
-from importlib.metadata import PackageNotFoundError, version
-
-import slicer
-
-from inference_core import __version__
-
-PACKAGES = ("numpy", "onnxruntime", "torch", "SimpleITK", "pydicom", "PyWavelets", "safetensors")
-LOG_LINES = 40
-OURS = re.compile(r"\"[^\"\n]*[\\/]((?:inference_core|FaithfulImagingLib|LowDoseDenoiseLib)[\\/][\w\\/.]+\.py)\"")
-FOLDERS = r"[\\/][^\s\"'<>|:,;]*(?: [^\s\"'<>|:,;/\\]*[\\/][^\s\"'<>|:,;]*)*"
-PATH = re.compile(r"(?<!\w)(?:[A-Za-z]:|file:/|~|\.{1,2})?" + FOLDERS)
-QUOTED = re.compile(r"(['\"])[^'\"\n]*[\\/][^'\"\n]*\1")
-UID = re.compile(r"\b\d+(?:\.\d+){5,}\b")
+from FaithfulImagingLib import support
 
 
 def supportText(parameters, run) -> str:
@@ -28,71 +12,22 @@ def supportText(parameters, run) -> str:
     run : VolumeRun or None
         The last one.
     """
-    lines = [
-        f"Faithful Imaging {__version__}, {_application()}",
-        f"{platform.system()} {platform.release()} {platform.machine()}, Python {sys.version.split()[0]}",
-        ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
-        f"{os.cpu_count()} cores, {_memory()}",
-    ]
+    lines = []
     if parameters:
         lines.append(
             f"model {parameters.model or 'automatic'}, strength {parameters.strength:g}, engine"
             f" {parameters.engine.value}, device {parameters.device.value}"
         )
         lines.append(_volume(parameters.inputVolume))
-    lines += ["", *(_run(run) if run else ["no run yet"])]
-    return "\n".join(lines) + "\n"
+    return support.supportText(lines, run, _done)
 
 
-def withoutNames(text: str) -> str:
-    """A line without paths, without names of anything in the scene, without UIDs."""
-    kept: list[str] = []
-
-    def keep(match) -> str:
-        kept.append(match.group(1).replace("\\", "/"))
-        return f"\0{len(kept) - 1}\0"
-
-    text = OURS.sub(keep, text)
-    text = QUOTED.sub("<path>", text)
-    text = PATH.sub("<path>", text)
-    text = UID.sub("<uid>", text)
-    for name in sorted(_names(), key=len, reverse=True):
-        text = text.replace(name, "<name>")
-    return re.sub("\0(\\d+)\0", lambda match: kept[int(match.group(1))], text)
-
-
-def _names() -> set[str]:
-    names = {node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLDisplayableNode") if node.GetName()}
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    if hierarchy:
-        import vtk
-
-        items = vtk.vtkIdList()
-        hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
-        names |= {hierarchy.GetItemName(items.GetId(index)) for index in range(items.GetNumberOfIds())}
-    return {name for name in names if len(name) > 1}
-
-
-def _application() -> str:
-    app = getattr(slicer, "app", None)
-    return f"Slicer {app.applicationVersion} revision {app.revision}" if app else "no application"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "missing"
-
-
-def _memory() -> str:
-    try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        whole = page * os.sysconf("SC_PHYS_PAGES")
-        free = page * os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else None
-    except (AttributeError, ValueError, OSError):  # Windows
-        return "memory unknown"
-    return f"{whole / 1e9:.1f} GB memory" + (f", {free / 1e9:.1f} GB free" if free else "")
+def _done(report: dict) -> str:
+    engine, took = report["engine"], report["time"]
+    return (
+        f"{report['model']['id']} on {engine['name']} {engine['device']}, {engine['threads']} threads,"
+        f" tile {engine['tile']}, read {took['read_s']} s, denoised {took['denoise_s']} s"
+    )
 
 
 def _volume(volume) -> str:
@@ -102,21 +37,3 @@ def _volume(volume) -> str:
     size = " x ".join(map(str, image.GetDimensions()))
     spacing = " x ".join(f"{length:.3g}" for length in volume.GetSpacing())
     return f"input {size} voxels of {image.GetScalarTypeAsString()}, {spacing} mm"
-
-
-def _run(run) -> list[str]:
-    if run.running:
-        return [f"a run is at {run.fraction:.0%}"]
-    if run.error:
-        lines = [f"the last run failed: {run.error.code}: {withoutNames(run.error.message)}"]
-    elif run.report:
-        report = run.report
-        engine, took = report["engine"], report["time"]
-        lines = [
-            f"the last run: {report['model']['id']} on {engine['name']} {engine['device']},"
-            f" {engine['threads']} threads, tile {engine['tile']}, read {took['read_s']} s,"
-            f" denoised {took['denoise_s']} s"
-        ]
-    else:
-        lines = [f"the last run: {run.status}"]
-    return [*lines, "log:" if run.log else "nothing in the log", *(withoutNames(line) for line in run.log[-LOG_LINES:])]

@@ -132,3 +132,50 @@ def test_the_sample_has_its_exact_folds(slicer, monkeypatch):
     monkeypatch.setattr(slicer.util, "showStatusMessage", lambda text: None)
     (colon,) = makeColon(seed=3)
     assert colon.GetNodeReference(TABLE_REFERENCE).GetNumberOfRows() == 60
+
+
+@pytest.mark.parametrize("step", ["label", "translate", "segment", "export"])
+@pytest.mark.parametrize("by", ["cancel", "closing"])
+def test_a_step_that_is_stopped_leaves_the_scene_as_it_was(slicer, logic, colon, tmp_path, step, by):
+    from ColonFoldSim2RealLib.frames import FOLDER_ATTRIBUTE, FRAMES, TRANSLATED, sequenceOf
+
+    if step == "label":
+        begin = lambda: logic.labelFolds(colon)  # noqa: E731
+    else:
+        made = ended(logic.makeFrames(colon, tmp_path, {**SETTINGS, "frames": 12}))
+        browser = loaded(made.folder, FRAMES)
+        if step == "export":
+            loaded(made.folder, TRANSLATED, browser)
+            sequenceOf(browser, TRANSLATED).SetAttribute(FOLDER_ATTRIBUTE, str(made.folder))
+        begin = {
+            "translate": lambda: logic.translate(browser, "plain-to-mucosa"),
+            "segment": lambda: logic.segment(made.folder, "colon-folds", [browser]),
+            "export": lambda: logic.exportTraining(browser, tmp_path),
+        }[step]
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    files = set(tmp_path.iterdir())
+    run = begin()
+    if by == "cancel":
+        run.cancel()
+        ended(run)
+        assert run.status == "Cancelled. Nothing was changed."
+        assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+    else:
+        slicer.mrmlScene.Clear(False)
+        ended(run)
+        assert run.status == "Stopped: the scene was closed."
+        assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 0
+    assert run.report is None
+    assert not run.running
+    assert set(tmp_path.iterdir()) == files
+
+
+def test_a_step_that_was_done_when_it_was_cancelled_leaves_no_folder(slicer, logic, colon, tmp_path):
+    files = set(tmp_path.iterdir())
+    run = logic.makeFrames(colon, tmp_path, SETTINGS)
+    run.task.outcome.result(timeout=120)
+    assert run.folder.is_dir()
+    run.cancel()
+    ended(run)
+    assert run.status == "Cancelled. Nothing was changed."
+    assert set(tmp_path.iterdir()) == files

@@ -19,7 +19,7 @@ def views(slicer):
     kept = []
 
     def make(names=("FIOriginal", "FIDenoised", "FIDifference")):
-        from LowDoseDenoiseLib.layout import compositeOf, sliceNodeOf
+        from FaithfulImagingLib.layout import compositeOf, sliceNodeOf
 
         for name in names:
             if compositeOf(name) is None:
@@ -37,7 +37,9 @@ def views(slicer):
 
 
 def test_layout_is_own_and_the_old_one_comes_back(slicer, views):
-    from LowDoseDenoiseLib.layout import LAYOUT_ID, VIEWS, comparing, enterLayout, layoutNode, leaveLayout, sliceNodeOf
+    from LowDoseDenoiseLib.layout import LAYOUT_ID, VIEWS, comparing, enterLayout, leaveLayout
+
+    from FaithfulImagingLib.layout import layoutNode, sliceNodeOf
 
     assert not comparing()
     before = enterLayout()
@@ -65,7 +67,9 @@ def test_leaving_a_layout_that_a_scene_was_saved_in_goes_somewhere(slicer, views
 
 def test_three_views_are_linked_and_look_where_the_user_looked(slicer, logic, ct, views):
     from LowDoseDenoiseLib.compare import showDifference
-    from LowDoseDenoiseLib.layout import VIEWS, enterLayout, lookAt, showVolumes, sliceNodeOf
+    from LowDoseDenoiseLib.layout import VIEWS, enterLayout, lookAt, showVolumes
+
+    from FaithfulImagingLib.layout import sliceNodeOf
 
     volume = ct()
     result = logic.denoise(volume)
@@ -175,8 +179,9 @@ def test_denoised_views_say_so(slicer, logic, ct, views):
 
 
 def test_denoised_views_say_so_after_a_scene_was_loaded(slicer, logic, ct, views, tmp_path):
-    from LowDoseDenoiseLib.layout import compositeOf
     from LowDoseDenoiseLib.marks import ViewMarks
+
+    from FaithfulImagingLib.layout import compositeOf
 
     renderers = {"Red": vtk.vtkRenderer()}
     result = logic.denoise(ct())
@@ -210,7 +215,9 @@ def test_choices_survive_an_mrb(slicer, logic, tmp_path):
 
 
 def test_report_to_copy_names_nobody(slicer, logic, ct):
-    from LowDoseDenoiseLib.support import supportText, withoutNames
+    from LowDoseDenoiseLib.support import supportText
+
+    from FaithfulImagingLib.support import withoutNames
 
     volume = ct(name="DOE^JOHN 1950")
     parameters = logic.getParameterNode()

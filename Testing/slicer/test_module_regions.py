@@ -205,11 +205,13 @@ def test_plots_hold_the_numbers_and_are_brought_up_to_date(slicer, ct):
     from LowDoseDenoiseLib.measure import RoiRow
     from LowDoseDenoiseLib.regions import regionsOf
 
+    from FaithfulImagingLib.chart import showInChart
+
     volume = ct("float32", SHAPE)
     before = slicer.util.arrayFromVolume(volume)
     after = before + 10
-    chart = plots.showInChart(plots.noiseBars([RoiRow("a", 9, 1.0, 20.0, 2.0, 5.0), RoiRow("out", 0)]))
-    again = plots.showInChart(plots.noiseBars([RoiRow("a", 9, 1.0, 30.0), RoiRow("b", 9, 1.0, 40.0)]))
+    chart = showInChart(plots.noiseBars([RoiRow("a", 9, 1.0, 20.0, 2.0, 5.0), RoiRow("out", 0)]))
+    again = showInChart(plots.noiseBars([RoiRow("a", 9, 1.0, 30.0), RoiRow("b", 9, 1.0, 40.0)]))
     assert again is chart
     assert chart.GetNumberOfPlotSeriesNodes() == 1
     series = chart.GetNthPlotSeriesNode(0)
@@ -231,7 +233,7 @@ def test_plots_hold_the_numbers_and_are_brought_up_to_date(slicer, ct):
     assert data.x[-1] == pytest.approx(np.linalg.norm(at((50, 20, 3)) - at((10, 20, 1))))
     assert data.series["before"][[0, -1]] == pytest.approx([before[1, 20, 10], before[3, 20, 50]], abs=0.01)
     assert data.series["after"] - data.series["before"] == pytest.approx(10, abs=1e-3)
-    chart = plots.showInChart(data)
+    chart = showInChart(data)
     assert chart.GetNumberOfPlotSeriesNodes() == 2
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 3
 
