@@ -39,6 +39,7 @@ test-py312:
 
 lint: setup-test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check inference_core Testing LowDoseDenoise ColonFoldSim2Real FaithfulImagingLib
 	$(BIN)/mypy
 
 bench: setup-test

@@ -96,9 +96,7 @@ def test_an_open_tube_gets_two_caps_and_its_wall_stays():
     np.testing.assert_array_equal(whole.vertices[:-2], surface.vertices)
     assert enclosed_volume(whole) == pytest.approx(enclosed_volume(tube(arc_axis())), rel=1e-6)
     np.testing.assert_array_equal(whole.point_arrays["fold_instance"][-2:], 0)
-    np.testing.assert_array_equal(
-        whole.point_arrays["fold_instance"][:-2], surface.point_arrays["fold_instance"]
-    )
+    np.testing.assert_array_equal(whole.point_arrays["fold_instance"][:-2], surface.point_arrays["fold_instance"])
 
 
 def test_an_open_tube_that_is_inside_out_gets_both_repairs():
@@ -122,8 +120,10 @@ def test_single_faces_that_look_inwards_are_turned():
     faces = surface.faces.copy()
     faces[5:5000:100] = faces[5:5000:100, ::-1]
     whole, notes = checked(Surface(surface.vertices, faces))
-    assert notes == [f"Turned over {len(range(5, min(5000, len(faces)), 100))} triangles that faced the other way"
-                     " than their neighbours."]
+    assert notes == [
+        f"Turned over {len(range(5, min(5000, len(faces)), 100))} triangles that faced the other way"
+        " than their neighbours."
+    ]
     assert closed(whole)
     assert enclosed_volume(whole) == pytest.approx(enclosed_volume(surface))
 

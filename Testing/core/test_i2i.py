@@ -151,9 +151,7 @@ def restated_ms_ssim(one, other, released):
         if scale:
             one, other = (x.reshape(len(x) // 2, 2, -1, 2).mean((1, 3)) for x in (one, other))
         mu, nu = smooth(one), smooth(other)
-        cs = (2 * (smooth(one * other) - mu * nu) + 9e-4) / (
-            smooth(one**2) - mu**2 + smooth(other**2) - nu**2 + 9e-4
-        )
+        cs = (2 * (smooth(one * other) - mu * nu) + 9e-4) / (smooth(one**2) - mu**2 + smooth(other**2) - nu**2 + 9e-4)
         ssim = cs * (2 * mu * nu + 1e-4) / (mu**2 + nu**2 + 1e-4)
         factors.append((cs.mean(), ssim.mean()))
     if released:

@@ -36,9 +36,7 @@ def difference(image: NDArray[Any], full: NDArray[Any]) -> NDArray[Any]:
     return change.astype(np.int16) if narrow else change
 
 
-def blend(
-    image: NDArray[Any], change: NDArray[Any], strength: float, out: NDArray[Any] | None = None
-) -> NDArray[Any]:
+def blend(image: NDArray[Any], change: NDArray[Any], strength: float, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """``image + strength * change``, integers rounded to nearest.
 
     Parameters

@@ -151,9 +151,7 @@ def fold_table(rows: Sequence[FoldRow]) -> str:
                 f"| {method} | {row.seed} | {row.faces} | {s.iou:.3f} | {s.precision:.3f} | {s.recall:.3f}"
                 f" | {s.matched}/{s.folds} | {s.found} | {s.split} | {s.merged} | {row.seconds:.1f} |"
             )
-        iou, precision, recall, seconds = (
-            float(np.mean([value(row) for row in own])) for value in _MEANS
-        )
+        iou, precision, recall, seconds = (float(np.mean([value(row) for row in own])) for value in _MEANS)
         matched, folds = sum(row.score.matched for row in own), sum(row.score.folds for row in own)
         lines.append(
             f"| **{method}** | mean | | **{iou:.3f}** | {precision:.3f} | {recall:.3f} | {100 * matched / folds:.0f} %"

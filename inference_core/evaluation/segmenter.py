@@ -142,9 +142,7 @@ def open_segmenters(models: Sequence[str]) -> list[Segmenter]:
         raise UserError("what-to-score", "There is no model to score.", "Give --model ID, or NAME=RUN1,RUN2,RUN3.")
     cards = {one: find_model(_card_path(one), "segment-folds") for one in every}
     ids = [cards[trainings[0]].id for name, trainings in rows if not name]
-    named = [
-        (name or (cards[of[0]].id if ids.count(cards[of[0]].id) == 1 else of[0]), of) for name, of in rows
-    ]
+    named = [(name or (cards[of[0]].id if ids.count(cards[of[0]].id) == 1 else of[0]), of) for name, of in rows]
     if len({name for name, _ in named}) < len(rows) or len(cards) < len(every):
         raise UserError("same-model", "A model or a name is given twice.", "Give each --model once, each a name.")
     return [Segmenter(name, one, cards[one], open_engine(cards[one])) for name, of in named for one in of]

@@ -64,7 +64,7 @@ def _heading(scan: str, rows: list[Row]) -> str:
     one_method = [row for row in rows if row.method == rows[0].method]
     _, drawn = groups_of([row.subject for row in one_method])
     return (
-        f"### {scan} ({slices} slice{'s'[:slices > 1]} of {subjects} subject{'s'[:subjects > 1]};"
+        f"### {scan} ({slices} slice{'s'[: slices > 1]} of {subjects} subject{'s'[: subjects > 1]};"
         f" 95 % intervals over {drawn})\n"
     )
 

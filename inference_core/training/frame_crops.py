@@ -138,9 +138,7 @@ def cut(image: NDArray[Any], crop: Crop, smooth: bool) -> NDArray[Any]:
     return np.ascontiguousarray(np.rot90(done, crop.turns))
 
 
-def _side(
-    shape: tuple[int, ...], share: tuple[float, float], rng: np.random.Generator
-) -> tuple[int, int]:
+def _side(shape: tuple[int, ...], share: tuple[float, float], rng: np.random.Generator) -> tuple[int, int]:
     """Side of a crop of a frame, and the least that it may have, pixels."""
     least, most = (max(1, round(part * min(shape))) for part in share)
     return int(rng.integers(least, most + 1)), least

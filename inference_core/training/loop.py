@@ -259,7 +259,8 @@ def _look(
             pictures: Pictures = task.pictures() if task.pictures else []
         if config.select == "best" and "score" not in scores:
             raise UserError(
-                "no-score", "select=best needs something to validate on.",
+                "no-score",
+                "select=best needs something to validate on.",
                 "Name patients: split.validation='[PATIENT]'; or give simulated colons of the split validation.",
             )
         if "score" in scores and (best["score"] is None or scores["score"] > best["score"]):

@@ -34,7 +34,8 @@ depth network {depth:g} (starting, reading and publishing not counted): the step
 short measurement. Translators: equal time, not equal steps. Segmenters: equal steps of as many images each."""
 NOT_RUN = """\
 Not run: the paper's sizes (256 px, width 64, 9 blocks, 280,000 steps; EndoFM-TransUNet from Endo-FM's weights, 150
-epochs), its own frames (VR-CAPS with its labels, EndoMapper), FoldIt, I2I, AdaIN, StyTR2, any GPU."""
+epochs), its own frames (VR-CAPS with its labels, EndoMapper), AdaIN and StyTR2 (no published weights were at
+hand; `models import` takes them), any GPU."""
 
 
 @dataclass

@@ -57,9 +57,7 @@ class FolditSegmenter(nn.Module):
     sees_all = True
     """Instance normalisation takes mean and variance of the whole image: tiles would differ from it."""
 
-    def __init__(
-        self, width: int = 80, blocks: int = 9, enlarge: Enlarge = "transposed", skip: bool = False
-    ) -> None:
+    def __init__(self, width: int = 80, blocks: int = 9, enlarge: Enlarge = "transposed", skip: bool = False) -> None:
         super().__init__()
         self.painter = ResnetGenerator(width, blocks, 3, True, enlarge, skip)
 

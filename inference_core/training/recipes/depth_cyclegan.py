@@ -162,9 +162,7 @@ def prepare(config: DepthCycleGanConfig, fabric: Fabric) -> Task:
             "metrics": {"definition": "by the depth network that it was trained with", **look.rounded_scores()},
         }
         size = config.crops.size
-        text = frame_card_text(
-            config.out.name, config.title, "translate-frames", architecture, (-1, 1), size, said
-        )
+        text = frame_card_text(config.out.name, config.title, "translate-frames", architecture, (-1, 1), size, said)
         publish_frames(folder, to_real, text)
 
     schedule = partial(constant_then_linear, steps=config.steps, epochs=config.epochs)

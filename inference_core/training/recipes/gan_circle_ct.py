@@ -124,9 +124,7 @@ def prepare(config: GanCircleCtConfig, fabric: Fabric) -> Task:
         distance = distance + judge_low(low).mean() - judge_low(seen_low).mean()
         # By the critics themselves, not as Fabric wraps them: in mixed precision it forbids gradients within a step.
         penalty = gradient_penalty(critics["full"], full, seen_full) + gradient_penalty(critics["low"], low, seen_low)
-        update(
-            fabric, config.weight_penalty * penalty - distance, config.clip, parts["judge_full"], parts["judge_low"]
-        )
+        update(fabric, config.weight_penalty * penalty - distance, config.clip, parts["judge_full"], parts["judge_low"])
         return losses | {"distance": distance, "penalty": penalty}
 
     said = card_data(data, "gan_circle_ct", config)

@@ -126,9 +126,7 @@ def prepare(config: I2iEndoscopyConfig, fabric: Fabric) -> Task:
         judge.requires_grad_(True)
         real_scores = judge(simulated, real)
         fake_scores = judge(made.as_simulated.detach(), made.as_real.detach())
-        pairs = [
-            pair for looks in zip(real_scores, fake_scores, strict=True) for pair in zip(*looks, strict=True)
-        ]
+        pairs = [pair for looks in zip(real_scores, fake_scores, strict=True) for pair in zip(*looks, strict=True)]
         decided = _sum([lsgan_discriminator_loss(right, wrong) for right, wrong in pairs])
         update(fabric, decided, config.clip, parts["judges"])
         return losses | {"discriminators": decided}
@@ -161,9 +159,7 @@ def prepare(config: I2iEndoscopyConfig, fabric: Fabric) -> Task:
         }
         architecture = {"name": "munit_translator", "arguments": sizes}
         size = config.crops.size
-        text = frame_card_text(
-            config.out.name, config.title, "translate-frames", architecture, (-1, 1), size, said
-        )
+        text = frame_card_text(config.out.name, config.title, "translate-frames", architecture, (-1, 1), size, said)
         publish_frames(folder, network, text)
 
     schedule = partial(constant_then_linear, steps=config.steps, epochs=config.epochs)

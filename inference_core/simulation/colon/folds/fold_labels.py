@@ -122,9 +122,7 @@ def _across(surface: Surface, wall: BareWall, part: NDArray[np.int64]) -> NDArra
     return np.sqrt(np.bincount(owner, areas * along, minlength=count) / np.maximum(all_ways, 1e-12))
 
 
-def _score(
-    share: NDArray[np.float64], instance: NDArray[np.int64], hill: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def _score(share: NDArray[np.float64], instance: NDArray[np.int64], hill: NDArray[np.int64]) -> NDArray[np.float32]:
     """Half at the border of a fold, falling off with the height beyond it; 0 around what is no fold."""
     has_fold = np.zeros(int(hill.max()) + 1, bool)
     has_fold[hill[instance > 0]] = True

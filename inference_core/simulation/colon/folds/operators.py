@@ -86,9 +86,7 @@ def solve(matrix: Any, right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solution of a symmetric positive definite sparse system; right-hand sides are columns."""
     from scipy.sparse.linalg import splu
 
-    factors = splu(
-        matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-    )
+    factors = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     return np.asarray(factors.solve(right))
 
 

@@ -133,9 +133,7 @@ def _sacs(
     return np.asarray(along[:, None] * np.cos(np.clip(1.5 * off, -np.pi / 2, np.pi / 2)) ** 2)
 
 
-def _slowly_varying(
-    rng: np.random.Generator, way: NDArray[Any], spacing: float, size: float
-) -> NDArray[Any]:
+def _slowly_varying(rng: np.random.Generator, way: NDArray[Any], spacing: float, size: float) -> NDArray[Any]:
     from scipy.interpolate import CubicSpline
 
     knots = np.arange(-spacing, way[-1] + 2 * spacing, spacing)
