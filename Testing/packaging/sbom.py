@@ -42,8 +42,8 @@ INTRODUCTION = """\
 
 Every package that the project installs, in the version that `constraints.txt` pins, with the licence that the package
 states, and the bundled models. The same with checksums, for machines: [sbom.cdx.json](sbom.cdx.json) (CycloneDX 1.6).
-Wheels' sha256 there are those of CPython 3.11 on Linux x86_64; torch has none, because its builds differ (those for CUDA
-also bring NVIDIA's packages, in versions that torch itself pins). colorama is installed on Windows alone.
+Wheels' sha256 there are those of CPython 3.11 on Linux x86_64; torch has none, because its builds differ (those for
+CUDA also bring NVIDIA's packages, in versions that torch itself pins). colorama is installed on Windows alone.
 
 Written by `python Testing/packaging/sbom.py`: run it again when a model or an extra changed; when `constraints.txt`
 changed, that script's first lines say what pip is to be asked before. A test fails while these files are stale.
