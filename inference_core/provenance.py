@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from inference_core import __version__
@@ -34,7 +35,7 @@ FIELDS = {
 
 def sha256_of_voxels(voxels: NDArray[Any]) -> str:
     """Hash of the voxels in slice, row, column order, whatever file they lie in."""
-    return hashlib.sha256(voxels.tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(voxels).data).hexdigest()
 
 
 def model_and_engine(card: Any, engine: Any) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def model_and_engine(card: Any, engine: Any) -> dict[str, Any]:
             "name": engine.name,
             "version": _version(engine.name),
             "device": engine.device,
-            "precision": "float32",
+            "precision": engine.precision,
         },
     }
 

@@ -20,6 +20,7 @@ def denoise(
     roi_transform: Path | None = None,
     engine: str = "auto",
     device: str = "auto",
+    precision: str = "float32",
     threads: int | None = None,
     again: Path | None = None,
 ) -> None:
@@ -38,6 +39,7 @@ def denoise(
         roi_transform: Transform the ROIs were under in Slicer, if it was not hardened.
         engine: auto, onnxruntime or torch.
         device: auto, cpu, cuda, cuda:N or mps.
+        precision: float32; or bfloat16 for models of the papers' network, where the processor has it (torch).
         threads: Slices worked on at a time; by default one a core.
         again: Report (..._report.json) or DICOM series of an earlier result: make the same again, to the byte.
     """
@@ -58,6 +60,7 @@ def denoise(
             "roi_transform": str(roi_transform.absolute()) if roi_transform else None,
             "engine": engine,
             "device": device,
+            "precision": precision,
             "threads": threads,
             "again": str(again.absolute()) if again else None,
             "picture": str(picture.absolute()),

@@ -60,6 +60,8 @@ class DenoiseJob:
     """JSON to write."""
     again: str | None = None
     """Report or DICOM series of an earlier result, to be made again: it says which model, engine and strength."""
+    precision: str = "float32"
+    """``bfloat16``: dense blocks of the papers' generator compute in it."""
 
 
 def job_from(message: dict[str, Any]) -> DenoiseJob:
@@ -82,6 +84,7 @@ def job_from(message: dict[str, Any]) -> DenoiseJob:
         name
         for name, value in message.items()
         if (name == "strength" and not isinstance(value, (int, float)))
+        or (name in ("engine", "device", "precision") and not isinstance(value, str))
         or (name == "threads" and not (value is None or isinstance(value, int)))
         or (name in ("input", "output") and not isinstance(value, str))
         or (name == "rois" and not isinstance(value, (list, tuple)))
@@ -124,8 +127,9 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     before = _with_known(read_volume(job.input, job.series), job)
     if _writes_series(job):
         check_has_files(before)
+    said_of_input = input_part(before)
     if earlier:
-        check_input(earlier, input_part(before))
+        check_input(earlier, said_of_input)
     warnings = [*before.warnings, *check_ct(before)]
     if denoised_before(before.files):
         warnings.append("This series is itself denoised; denoise the original instead.")
@@ -141,7 +145,7 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     for warning in warnings:
         emit("warning", message=warning)
     emit("log", message=f"model {card.id}: {reason}")
-    engine = open_engine(card, job.engine, job.device)
+    engine = open_engine(card, job.engine, job.device, job.precision)
     made_by = model_and_engine(card, engine)
     if earlier:
         check_model_and_engine(earlier, made_by)
@@ -163,9 +167,10 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     result_sha256 = sha256_of_voxels(after.voxels)
     if earlier:
         check_result(earlier, result_sha256)
-    low_band_change = done.low_band_change
+    low_band_change, written_sha256 = done.low_band_change, result_sha256
     if _writes_series(job):
         after, clipped = storable(after, before.voxels)
+        written_sha256 = sha256_of_voxels(after.voxels)
         if clipped:
             low_band_change = largest_low_band_change(before.voxels, after.voxels, card)
             warnings.append(f"{clipped} voxels were set to the nearest value that the source's DICOM files can hold.")
@@ -185,18 +190,18 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
             "spacing_mm": list(before.spacing),
             "modality": before.modality,
             "kernel": before.kernel,
-            "sha256_voxels": sha256_of_voxels(before.voxels),
+            "sha256_voxels": said_of_input["sha256"],
         },
         "output": {
             "name": Path(job.output).name,
             "format": "DICOM series" if _writes_series(job) else "volume file",
-            "sha256_voxels": sha256_of_voxels(after.voxels),
+            "sha256_voxels": written_sha256,
         },
         "model": {"id": card.id, "reason": reason, "sha256": card.sha256},
         "engine": {
             "name": engine.name,
             "device": engine.device,
-            "precision": "float32",
+            "precision": engine.precision,
             "threads": done.threads,
             "tile": done.tile,
         },
@@ -215,7 +220,7 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     report["provenance"] = {
         **made_by,
         "parameters": {"strength": job.strength},
-        "input": input_part(before),
+        "input": said_of_input,
         "result": {"sha256": result_sha256},
         "ct_numbers": ct_number_part(report["ct_number_check"]),
         "time": moment,
@@ -271,16 +276,17 @@ def _as_earlier(job: DenoiseJob) -> tuple[DenoiseJob, dict[str, Any] | None]:
 
     if job.again is None:
         return job, None
-    if job.model is not None or job.strength != 1 or job.engine != "auto" or job.device != "auto":
+    if (job.model, job.strength, job.engine, job.device, job.precision) != (None, 1, "auto", "auto", "float32"):
         raise UserError(
             "again-and-more",
-            "The earlier result already says which model, strength, engine and device made it.",
+            "The earlier result already says which model, strength, engine, device and precision made it.",
             "Give --again alone; or denoise without it.",
         )
     earlier = read_provenance(Path(job.again))
     model, engine = earlier["model"]["id"], earlier["engine"]
     strength = float(earlier["parameters"]["strength"])
-    return replace(job, model=model, strength=strength, engine=engine["name"], device=engine["device"]), earlier
+    how = {"engine": engine["name"], "device": engine["device"], "precision": engine["precision"]}
+    return replace(job, model=model, strength=strength, **how), earlier
 
 
 def _model_of(earlier: dict[str, Any]) -> Card:

@@ -105,25 +105,29 @@ def denoise_volume(
     if threads is not None and threads < 1:
         raise UserError("threads", f"{threads} threads cannot work.", "Choose 1 or more.")
     started = time.perf_counter()
-    threads = min(threads or available_cores(), len(volume.voxels))
-    network = MemoryLadder(engine.run, card.multiple_of, card.halo)
+    count = len(volume.voxels)
+    threads = min(threads or available_cores(), -(-count // engine.batch))
+    network = MemoryLadder(engine.run, card.multiple_of, card.halo, engine.tile)
     output = np.empty_like(volume.voxels)
 
-    def work(index: int) -> SliceReport:
+    def work(first: int) -> list[SliceReport]:
         if cancelled():
             raise Cancelled
-        image = volume.voxels[index]
-        padding = padding_mask(image, volume.padding_value, volume.padding_limit)
-        output[index], report = denoise_slice(image, network, card, strength, padding)
-        return report
+        images = volume.voxels[first : first + engine.batch]
+        paddings = [padding_mask(image, volume.padding_value, volume.padding_limit) for image in images]
+        results = denoise_slices(images, network, card, strength, paddings)
+        for index, (result, _) in enumerate(results, first):
+            output[index] = result
+        return [report for _, report in results]
 
     reports: list[SliceReport] = []
     with ThreadPoolExecutor(threads, thread_name_prefix="denoise") as pool:
-        pending = {pool.submit(work, index) for index in range(len(output))}
+        pending = {pool.submit(work, first) for first in range(0, count, engine.batch)}
         try:
             while pending:
                 finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
-                reports.extend(future.result() for future in finished)
+                for future in finished:
+                    reports.extend(future.result())
                 if finished:
                     progress(len(reports), len(output))
                 if cancelled():
@@ -158,32 +162,56 @@ def denoise_slice(
     strength: float = 1.0,
     padding: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[Any], SliceReport]:
-    """Denoise one slice.
+    """Denoise one slice; see :func:`denoise_slices`."""
+    paddings = [np.zeros(image.shape, bool) if padding is None else padding]
+    return denoise_slices(image[None], network, card, strength, paddings)[0]
+
+
+def denoise_slices(
+    images: NDArray[Any],
+    network: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    card: Card,
+    strength: float,
+    paddings: list[NDArray[np.bool_]],
+) -> list[tuple[NDArray[Any], SliceReport]]:
+    """Denoise slices that go through the network together; each comes out as it would alone.
 
     Parameters
     ----------
-    image : (H, W) array
+    images : (N, H, W) array
         int16 or float32, HU.
     network : callable
-        High band in network units, (H, W) float32, to the residual in the same units.
+        What the network sees, in its units, (n, H, W) float32, to what it gives.
     card : Card
     strength : float
-    padding : (H, W) bool array, optional
+    paddings : list of (H, W) bool arrays
+        One a slice.
 
     Returns
     -------
-    (H, W) array of the input's type, and its report.
+    list of (H, W) arrays of the input's type, each with its report.
     """
-    if padding is None:
-        padding = np.zeros(image.shape, bool)
-    padded = int(padding.sum())
-    measured = image if not padded else image[~padding]
-    if strength == 0 or not measured.size or measured.min() == measured.max():
-        return image.copy(), SliceReport(strength > 0, padded, 0.0)
-    residual = slice_residual(np.where(padding, AIR, image) if padded else image, network, card)
-    full = round_to(image + _without_low_band(residual, padding | (image > METAL), card), image.dtype)
-    output = full if strength == 1 else blend(image, difference(image, full), strength)
-    return output, SliceReport(False, padded, largest_low_band_change(image[None], output[None], card))
+    padded = [int(padding.sum()) for padding in paddings]
+    seen = []
+    for image, padding, count in zip(images, paddings, padded, strict=True):
+        measured = image if not count else image[~padding]
+        if strength > 0 and measured.size and measured.min() != measured.max():
+            seen.append(np.where(padding, AIR, image) if count else image)
+        else:
+            seen.append(None)
+    given = [image for image in seen if image is not None]
+    residuals = iter(slice_residual(np.stack(given), network, card) if given else ())
+    results = []
+    for image, padding, count, filled in zip(images, paddings, padded, seen, strict=True):
+        if filled is None:
+            results.append((image.copy(), SliceReport(strength > 0, count, 0.0)))
+            continue
+        change = _without_low_band(next(residuals), padding | (image > METAL), card)
+        full = round_to(image + change, image.dtype)
+        output = full if strength == 1 else blend(image, difference(image, full), strength)
+        moved = largest_low_band_change(image[None], output[None], card)
+        results.append((output, SliceReport(False, count, moved)))
+    return results
 
 
 def largest_low_band_change(before: NDArray[Any], after: NDArray[Any], card: Card) -> float:
@@ -198,7 +226,7 @@ def largest_low_band_change(before: NDArray[Any], after: NDArray[Any], card: Car
 def slice_residual(
     image: NDArray[Any], network: Callable[[NDArray[np.float32]], NDArray[np.float32]], card: Card
 ) -> NDArray[np.float64]:
-    """What the network would add to a slice, in HU, before the low band is taken off it."""
+    """What the network would add to slices, (..., H, W), in HU, before the low band is taken off it."""
     seen = np.clip(image.astype(np.float64), FLOOR, METAL)
     given = (network_input(seen, card.band, card.wavelet_level, card.wavelet) / card.unit_hu).astype(np.float32)
     out = network(given).astype(np.float64)

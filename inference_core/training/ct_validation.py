@@ -59,11 +59,11 @@ class CtValidation:
 
         def run(high: NDArray[np.float32]) -> NDArray[np.float32]:
             multiple = self.card.multiple_of
-            rows, columns = high.shape
-            padded = np.pad(high, ((0, -rows % multiple), (0, -columns % multiple)), mode="reflect")
+            rows, columns = high.shape[1:]
+            padded = np.pad(high, ((0, 0), (0, -rows % multiple), (0, -columns % multiple)), mode="reflect")
             with torch.no_grad():
-                out = self.network(torch.from_numpy(padded)[None, None].to(self.device))
-            return np.asarray(out.float().cpu()[0, 0, :rows, :columns])
+                out = self.network(torch.from_numpy(padded)[:, None].to(self.device))
+            return np.asarray(out.float().cpu()[:, 0, :rows, :columns])
 
         return denoise_slice(image, run, self.card)[0]
 

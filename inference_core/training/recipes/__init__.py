@@ -13,6 +13,7 @@ CLASSES = {
     "supervised_ct": "SupervisedCtConfig",
     "noise2noise_ct": "Noise2NoiseCtConfig",
     "metric_noise2noise_ct": "MetricNoise2NoiseCtConfig",
+    "distilled_ct": "DistilledCtConfig",
     "deep_metric_ct": "DeepMetricCtConfig",
     "cycle_gan_ct": "CycleGanCtConfig",
     "gan_circle_ct": "GanCircleCtConfig",
