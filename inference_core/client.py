@@ -36,7 +36,9 @@ class Worker:
     """
 
     def __init__(self, job: Mapping[str, Any], python: str | None = None) -> None:
-        self._folders = {Path(tempfile.gettempdir()), Path(str(job.get("output", "."))).resolve().parent}
+        self._folders = {Path(os.path.realpath(str(job.get("output", ".")))).parent}
+        with contextlib.suppress(OSError):  # a machine without a folder that may be written to
+            self._folders.add(Path(tempfile.gettempdir()))
         self._sweep()
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         """Last lines of the worker's standard error."""

@@ -30,6 +30,16 @@ class UserError(Exception):
         return f"{self.message} {self.remedy}"
 
 
+MEMORY_SIGNS = (
+    "bad_alloc", "bad allocation", "can't start new thread", "cannot allocate memory", "failed to map segment",
+)  # fmt: skip
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says, in whatever library's words, that memory ran out."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in MEMORY_SIGNS)
+
+
 @contextmanager
 def told_plainly() -> Iterator[None]:
     """For programs: a UserError ends them with its message and remedy on standard error, not with a traceback."""

@@ -18,13 +18,17 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from inference_core.errors import Cancelled, UserError
+from inference_core.errors import Cancelled, UserError, is_out_of_memory
 
 ORPHAN_GRACE = 5.0  # seconds that a job may still take to stop after whoever started it is gone
+NO_MEMORY = {
+    "message": "There is not enough memory for this volume.",
+    "remedy": "Close other programs, or crop the volume.",
+}
 
 
 def main() -> int:
@@ -39,38 +43,60 @@ def main() -> int:
         emit("error", code="cancelled", message="Cancelled.", remedy="")
     except UserError as error:
         emit("error", code=error.code, message=error.message, remedy=error.remedy)
-    except MemoryError:
-        emit(
-            "error",
-            code="out-of-memory",
-            message="There is not enough memory for this volume.",
-            remedy="Close other programs, or crop the volume.",
-        )
     except Exception as error:
         traceback.print_exc()
-        emit(
-            "error",
-            code="internal",
-            message=f"{type(error).__name__}: {error}",
-            remedy="This is a fault of the program: please report it with the log.",
-        )
+        emit("error", **_told(error))
     else:
         emit("result", report=report)
         return 0
     return 1
 
 
+def _told(error: Exception) -> dict[str, str]:
+    """An error that no one foresaw: the machine's, in words; or a fault of the program."""
+    if is_out_of_memory(error):
+        return {"code": "out-of-memory", **NO_MEMORY}
+    loop = isinstance(error, RuntimeError) and str(error).startswith("Symlink loop")  # of pathlib
+    if (isinstance(error, OSError) and error.strerror) or loop:
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        return {
+            "code": "system",
+            "message": f"{where}{error.strerror if isinstance(error, OSError) else error}.",
+            "remedy": "Check the path, your rights and the free space on that disk.",
+        }
+    return {
+        "code": "internal",
+        "message": f"{type(error).__name__}: {error}",
+        "remedy": "This is a fault of the program: please report it with the log.",
+    }
+
+
 def _read_job(stdin: IO[str]) -> dict[str, Any]:
-    line = stdin.readline()
     try:
+        line = stdin.readline()
         job = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
-            "bad-job", f"The first line is no JSON: {line[:80]!r}.", "Send the job as one line of JSON."
+            "bad-job", f"The first line is no JSON ({type(error).__name__}).", "Send the job as one line of JSON."
         ) from error
     if not isinstance(job, dict):
         raise UserError("bad-job", "The job is no JSON object.", 'Send {"job": ..., ...}.')
+    if any("\0" in text for text in _texts(job)):  # no path and no name can hold it
+        raise UserError("bad-job", "The job holds a character with the number 0.", "Send the documented values.")
     return job
+
+
+def _texts(job: Any) -> Iterator[str]:
+    """All strings in a job."""
+    waiting = [job]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _job_function(job: dict[str, Any]) -> Callable[[dict[str, Any], Any, Callable[[], bool]], dict[str, Any]]:
@@ -129,7 +155,7 @@ def _watch(stdin: IO[str], cancel: threading.Event) -> None:
     for line in stdin:
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(message, dict) and message.get("cancel"):
             cancel.set()

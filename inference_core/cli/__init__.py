@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
 
 from inference_core import __version__
-from inference_core.errors import Cancelled, UserError
+from inference_core.errors import Cancelled, UserError, is_out_of_memory
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``inference-core``."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this terminal cannot show must not end a run
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        _run(given)
+    except UserError as error:
+        print(f"error: {error.message}\n{error.remedy}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has gone, e.g. head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror}\nCheck the path and your rights.", file=sys.stderr)
+        sys.exit(2)
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print("error: There is not enough memory to begin.\nClose other programs.", file=sys.stderr)
+        sys.exit(2)
+    except (Cancelled, KeyboardInterrupt):
+        goes_on = given[:1] in (["simulate-colon"], ["translate"], ["segment-folds"])
+        kept = "what is finished stays, and the same command goes on" if goes_on else "nothing was written"
+        print(f"Cancelled; {kept}.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _check_words(given: list[str]) -> None:
+    for word in given:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                "file-name", f"{word!r} is not in UTF-8, or your language settings are not.",
+                "Rename it (convmv does); or set LC_ALL=C.UTF-8.",
+            ) from error  # fmt: skip
+
+
+def _run(given: list[str]) -> None:
+    _check_words(given)
     from jsonargparse import auto_cli
 
     from inference_core.cli.arguments import spell_for_jsonargparse
@@ -55,40 +95,24 @@ def main(arguments: list[str] | None = None) -> None:
         "reproduce": REPRODUCE,
         "train": _train_help,
     }
-    given = sys.argv[1:] if arguments is None else arguments
-    try:
-        if given[:1] == ["train"]:  # its options depend on the recipe
-            train(given[1:])
-            return
-        if given[:2] == ["models", "import"]:
-            import_model(given[2:])
-            return
-        if given[:1] == ["simulate-colon"]:
-            given = spell_paths(given)
-        if given[:1] in (["colon-lumen"], ["colon-path"]):
-            given = spell_points(given)
-        auto_cli(
-            commands,
-            args=spell_for_jsonargparse(given),
-            prog="inference-core",
-            version=__version__,
-            description="Faithful Imaging: "
-            "denoise CT, keep its CT numbers, and measure that they are kept. Research use only.",
-        )
-    except UserError as error:
-        print(f"error: {error.message}\n{error.remedy}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader of our output has gone, e.g. head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
-    except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror}\nCheck the path and your rights.", file=sys.stderr)
-        sys.exit(2)
-    except (Cancelled, KeyboardInterrupt):
-        goes_on = given[:1] in (["simulate-colon"], ["translate"], ["segment-folds"])
-        kept = "what is finished stays, and the same command goes on" if goes_on else "nothing was written"
-        print(f"Cancelled; {kept}.", file=sys.stderr)
-        sys.exit(130)
+    if given[:1] == ["train"]:  # its options depend on the recipe
+        train(given[1:])
+        return
+    if given[:2] == ["models", "import"]:
+        import_model(given[2:])
+        return
+    if given[:1] == ["simulate-colon"]:
+        given = spell_paths(given)
+    if given[:1] in (["colon-lumen"], ["colon-path"]):
+        given = spell_points(given)
+    auto_cli(
+        commands,
+        args=spell_for_jsonargparse(given),
+        prog="inference-core",
+        version=__version__,
+        description="Faithful Imaging: "
+        "denoise CT, keep its CT numbers, and measure that they are kept. Research use only.",
+    )
 
 
 def _train_help(task: str = "denoiser") -> None:

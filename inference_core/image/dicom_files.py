@@ -134,7 +134,8 @@ def _files_below(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise _may_not_read(Path(str(error.filename))) from error
 
-    return sorted(Path(where) / name for where, _, names in os.walk(folder, onerror=refuse) for name in names)
+    found = sorted(Path(where) / name for where, _, names in os.walk(folder, onerror=refuse) for name in names)
+    return [path for path in found if path.is_file() or not path.exists()]  # a pipe would be waited for without an end
 
 
 def _may_not_read(path: Path) -> UserError:

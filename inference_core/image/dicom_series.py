@@ -223,11 +223,13 @@ def _check_bits(file: Path, header: Any) -> None:
 def _read_pixels(slices: list[Slice]) -> tuple[np.ndarray[Any, Any], np.dtype[Any]]:
     import SimpleITK as sitk
 
+    from inference_core.image.reading import itk_name
+
     planes = []
     for file, header in slices:
         _check_length(file, header)
         try:
-            planes.append(as_hounsfield_array(sitk.GetArrayFromImage(sitk.ReadImage(str(file)))[0], file.name))
+            planes.append(as_hounsfield_array(sitk.GetArrayFromImage(sitk.ReadImage(itk_name(file)))[0], file.name))
         except RuntimeError as error:
             raise UserError(
                 "unreadable-pixels",

@@ -21,6 +21,7 @@ from inference_core.image.dicom_files import quiet_pydicom, read_header
 from inference_core.image.dicom_header import Derivation, derived_header
 from inference_core.image.dicom_pixels import set_pixels, stored_values
 from inference_core.image.volume import Volume
+from inference_core.image.writing import check_name, plainly
 from inference_core.scratch import scratch_folder
 
 FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w{0,5}$")
@@ -35,10 +36,11 @@ def check_series_folder(path: Path) -> None:
     Raises
     ------
     UserError
-        ``linked-folder``, ``output-format``, ``folder-not-empty``, ``current-folder``, ``no-such-folder`` or
-        ``not-writable``.
+        ``bad-name``, ``linked-folder``, ``output-format``, ``folder-not-empty``, ``current-folder``,
+        ``no-such-folder`` or ``not-writable``.
     """
     path = path.absolute()
+    check_name(path)
     if path.is_symlink():  # a folder moved into place would take the place of the link
         raise UserError(
             "linked-folder",
@@ -122,20 +124,15 @@ def write_series(
     check_series_folder(folder)
     check_has_files(volume)
     folder = folder.absolute()
-    with scratch_folder(folder.parent) as aside:
+    with plainly(folder), scratch_folder(folder.parent) as aside:
         made = aside / "series"
         made.mkdir()
-        try:
-            series_uid = write_slices(volume, source, made, derivation, wanted)
-            if not wanted():
-                raise Cancelled
-            if folder.exists():
-                folder.rmdir()
-            os.replace(made, folder)
-        except OSError as error:
-            raise UserError(
-                "write-failed", f"{folder} could not be written: {error.strerror}.", "Check the space on that disk."
-            ) from error
+        series_uid = write_slices(volume, source, made, derivation, wanted)
+        if not wanted():
+            raise Cancelled
+        if folder.exists():
+            folder.rmdir()
+        os.replace(made, folder)
     return series_uid
 
 

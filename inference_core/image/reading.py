@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from inference_core.errors import UserError
+from inference_core.image.data_files import check_data_files
 from inference_core.image.meta_image import check_meta_image
 from inference_core.image.volume import Volume, as_hounsfield_array, check_orthogonal
 
@@ -46,10 +48,7 @@ def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
         With the remedy, for everything that is not one scalar 3D image.
     """
     path = Path(path)
-    if not path.exists():
-        raise UserError("no-such-file", f"{path} does not exist.", "Check the path.")
-    if not os.access(path, os.R_OK):
-        raise UserError("not-readable", f"{path} may not be read by you.", "Ask for the right to read it.")
+    check_readable(path)
     if path.is_dir() or volume_suffix(path) is None:
         from inference_core.image.dicom_series import read_dicom
 
@@ -57,12 +56,51 @@ def read_volume(path: Path | str, series_uid: str | None = None) -> Volume:
     return _read_volume_file(path)
 
 
+def check_readable(path: Path) -> None:
+    """Refuse what is not there, is no file or folder, or may not be read.
+
+    Raises
+    ------
+    UserError
+        ``no-such-file`` or ``not-readable``.
+    """
+    try:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        where = f" It is a link to {os.readlink(path)}." if path.is_symlink() else ""
+        raise UserError("no-such-file", f"{path} does not exist.{where}", "Check the path.") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(
+            "not-readable", f"{path} cannot be read: {reason}.", "Check the path and your rights."
+        ) from error
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # a pipe would be waited for without an end
+        raise UserError("not-readable", f"{path} is neither a file nor a folder.", "Save it to a file first.")
+    if not os.access(path, os.R_OK):
+        raise UserError("not-readable", f"{path} may not be read by you.", "Ask for the right to read it.")
+
+
+def itk_name(path: Path) -> str:
+    """A path as ITK takes it: in UTF-8, whatever the system's language settings are.
+
+    Raises
+    ------
+    UserError
+        ``file-name``.
+    """
+    try:
+        return os.fsencode(path).decode()
+    except UnicodeError as error:
+        raise UserError("file-name", f"The name of {path} is not in UTF-8.", "Rename it (convmv does).") from error
+
+
 def _read_volume_file(path: Path) -> Volume:
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     try:
+        check_data_files(path)
         check_meta_image(path)
         reader.ReadImageInformation()
         _check_scalar_3d(reader, path)
@@ -93,7 +131,7 @@ def _read_volume_file(path: Path) -> Volume:
 
 
 def nifti_is_whole(path: Path) -> bool:
-    """Whether all voxels are there: ITK reads a truncated NIfTI file without a word, as zeros."""
+    """Whether all voxels are there, and their check sum fits: ITK reads a truncated file without a word, as zeros."""
     with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
         header = file.read(540)
         if len(header) < 348:
@@ -125,6 +163,11 @@ def nifti_is_whole(path: Path) -> bool:
             if not part:
                 return False
             needed -= len(part)
+        try:  # to the check sum at the end of the compressed stream
+            while file.read(1 << 24):
+                pass
+        except (EOFError, OSError, zlib.error):
+            return False
     return True
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from inference_core.errors import Cancelled, UserError
-from inference_core.image.reading import VOLUME_SUFFIXES, nifti_is_whole, volume_suffix
+from inference_core.image.data_files import data_files
+from inference_core.image.reading import VOLUME_SUFFIXES, itk_name, nifti_is_whole, volume_suffix
 from inference_core.image.volume import Volume
 from inference_core.scratch import scratch_folder
+
+__all__ = ["check_folder", "check_writable", "data_files", "plainly", "write_aside", "write_volume"]
+
+HEADER_END = re.compile(rb"\n\r?\n|ElementDataFile = LOCAL\r?\n")  # of a .nrrd, of a .mha
+HEADER_BYTES = 1 << 16
 
 
 def check_writable(path: Path) -> None:
@@ -20,7 +28,8 @@ def check_writable(path: Path) -> None:
     Raises
     ------
     UserError
-        For a folder, a suffix that is no volume format, or a folder that is missing or read-only.
+        For a folder, a link, a suffix that is no volume format, a name that cannot be, or a folder that is missing or
+        read-only.
     """
     if volume_suffix(path) is None:
         raise UserError(
@@ -29,6 +38,13 @@ def check_writable(path: Path) -> None:
             f"Give a name that ends in {', '.join(VOLUME_SUFFIXES)}.",
         )
     check_folder(path)
+    itk_name(path)
+    if data_files(path) and not path.name.isprintable():
+        raise UserError(
+            "bad-name",
+            f"{path.name!r} cannot be named in a header of lines.",
+            "Choose a name without line breaks and control characters, or one file (.nrrd).",
+        )
     foreign = [file for file in data_files(path) if file.exists() and not path.exists()]
     if foreign:
         raise UserError(
@@ -39,27 +55,65 @@ def check_writable(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a file whose folder is missing or read-only.
+    """Refuse a file whose name cannot be, that is a link, or whose folder is missing or read-only.
 
     Raises
     ------
     UserError
-        ``no-such-folder`` or ``not-writable``.
+        ``bad-name``, ``output-format``, ``linked-file``, ``no-such-folder`` or ``not-writable``.
     """
-    folder = path.resolve().parent
+    check_name(path)
     if path.is_dir():
         raise UserError("output-format", f"{path} is a folder.", "Give the name of a file.")
+    if path.is_symlink():  # a file moved into place would take the place of the link, or the header lose its voxels
+        raise UserError(
+            "linked-file",
+            f"{path} is a symbolic link to {os.readlink(path)}.",
+            "Give the name of a new file, or the one that the link points to.",
+        )
+    folder = path.absolute().parent
     if not folder.is_dir():
         raise UserError("no-such-folder", f"The folder {folder} does not exist.", "Make it first, or choose another.")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise UserError("not-writable", f"{path} cannot be written.", "Choose a folder you may write to.")
 
 
-def data_files(path: Path) -> list[Path]:
-    """Where a header file (.nhdr, .mhd) may keep its voxels; nothing for other formats."""
-    if volume_suffix(path) not in (".nhdr", ".mhd"):
-        return []
-    return [path.with_suffix(suffix) for suffix in (".raw", ".raw.gz", ".zraw")]
+def check_name(path: Path) -> None:
+    """Refuse a name that the disk cannot have: too long, or through a loop of links.
+
+    Raises
+    ------
+    UserError
+        ``bad-name``.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(
+            "bad-name", f"{path} cannot be written: {reason}.", "Choose a shorter name, or another folder."
+        ) from error
+
+
+@contextmanager
+def plainly(path: Path) -> Iterator[None]:
+    """What the disk refuses while ``path`` is written, in words.
+
+    Raises
+    ------
+    UserError
+        ``write-failed``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            "write-failed",
+            f"{path} could not be written: {error.strerror or error}.",
+            "Check the free space on that disk and your rights.",
+        ) from error
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
@@ -70,13 +124,8 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     UserError
         ``write-failed``.
     """
-    with scratch_folder(path.resolve().parent) as aside:
-        try:
-            write(aside / path.name)
-        except OSError as error:
-            raise UserError(
-                "write-failed", f"{path} could not be written: {error.strerror}.", "Check the disk."
-            ) from error
+    with plainly(path), scratch_folder(path.absolute().parent) as aside:
+        write(aside / path.name)
         os.replace(aside / path.name, path)
 
 
@@ -114,18 +163,29 @@ def write_volume(volume: Volume, path: Path, wanted: Callable[[], bool] = lambda
     image.SetSpacing(volume.spacing)
     image.SetOrigin(volume.origin)
     image.SetDirection(volume.direction)
-    with scratch_folder(path.resolve().parent) as aside:
+    with plainly(path), scratch_folder(path.absolute().parent) as aside:
         try:
-            sitk.WriteImage(image, str(aside / path.name))
+            sitk.WriteImage(image, itk_name(aside / path.name))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise UserError(
                 "write-failed", f"{path} could not be written: {reason}", "Check the free space on that disk."
             ) from error
-        if ".nii" in path.name and not nifti_is_whole(aside / path.name):  # ITK says nothing of a full disk there
+        if not _is_whole(aside / path.name, voxels.nbytes):  # ITK may say nothing of a full disk
             raise UserError("write-failed", f"{path} could not be written whole.", "Check the free space on that disk.")
         if not wanted():
             raise Cancelled
         # A header (.nhdr, .mhd) names its data file: the data moves first, the header last.
         for file in sorted(aside.iterdir(), key=lambda file: file.name == path.name):
-            os.replace(file, path.resolve().parent / file.name)
+            os.replace(file, path.absolute().parent / file.name)
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """Whether a file that ITK wrote, uncompressed but for ``.nii.gz``, holds all ``size`` bytes of its voxels."""
+    if ".nii" in path.name.lower():
+        return nifti_is_whole(path)
+    if made := [file for file in data_files(path) if file.exists()]:
+        return made[0].stat().st_size == size
+    with path.open("rb") as file:
+        end = HEADER_END.search(file.read(HEADER_BYTES))
+    return end is not None and path.stat().st_size == end.end() + size

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_core.errors import UserError
+from inference_core.image.data_files import check_data_files
 from inference_core.image.meta_image import check_meta_image
+from inference_core.image.reading import itk_name
 from inference_core.image.volume import Volume
 from inference_core.measurement.roi import Box, LabelMask
 
@@ -70,8 +72,9 @@ def _read_image(path: Path) -> sitk.Image:
     import SimpleITK as sitk
 
     try:
+        check_data_files(path)
         check_meta_image(path)
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(itk_name(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(

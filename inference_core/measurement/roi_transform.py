@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_core.errors import UserError
+from inference_core.image.reading import itk_name
 
 _HARDEN = "In Slicer, harden the transform on the ROI, save the ROI again and leave the transform away."
 
@@ -43,7 +44,7 @@ def read_transform(path: Path) -> NDArray[np.float64]:
     if not path.is_file():
         raise UserError("no-such-file", f"The transform file {path} does not exist.", "Check the path.")
     try:
-        transform = sitk.ReadTransform(str(path))
+        transform = sitk.ReadTransform(itk_name(path))
     except RuntimeError as error:
         raise UserError(
             "unreadable-transform", f"{path} cannot be read as an ITK transform.",

@@ -19,9 +19,22 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a user's own model
 
 
 def own_models() -> Path:
-    """Folder of the user's own models: FAITHFUL_IMAGING_MODELS, else ``.faithful-imaging/models`` in the home."""
+    """Folder of the user's own models: FAITHFUL_IMAGING_MODELS, else ``.faithful-imaging/models`` in the home.
+
+    Raises
+    ------
+    UserError
+        ``no-home`` for a user who has none, as in some containers.
+    """
     given = os.environ.get("FAITHFUL_IMAGING_MODELS")
-    return Path(given) if given else Path.home() / ".faithful-imaging" / "models"
+    try:
+        return Path(given) if given else Path.home() / ".faithful-imaging" / "models"
+    except RuntimeError as error:
+        raise UserError(
+            "no-home",
+            "You have no home folder, so there is no place for models of your own.",
+            "Set the environment variable FAITHFUL_IMAGING_MODELS to a folder.",
+        ) from error
 
 
 @overload
@@ -33,7 +46,10 @@ def list_models(task: str | None = None) -> list[ModelCard]: ...
 def list_models(task: str | None = None) -> Any:
     """The bundled models, by id, then the user's own; only those of ``task`` where given."""
     cards = [read_card(path) for path in sorted(BUNDLED.glob("*.json"))]
-    for path in sorted(own_models().glob("*/*.json")):
+    own: list[Path] = []
+    with suppress(UserError):
+        own = sorted(own_models().glob("*/*.json"))
+    for path in own:
         with suppress(UserError):  # a file that is no card must not hide the others
             cards.append(read_card(path))
     return [card for card in cards if task in (None, card.task)]

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_core.errors import UserError
-from inference_core.image.reading import nifti_is_whole, volume_suffix
+from inference_core.image.data_files import check_data_files
+from inference_core.image.meta_image import check_meta_image
+from inference_core.image.reading import itk_name, nifti_is_whole, volume_suffix
 from inference_core.image.volume import check_orthogonal
 from inference_core.simulation.colon.mesh.surface import Surface
 from inference_core.simulation.colon.mesh.surface_from_labels import surface_of_mask
@@ -56,7 +58,9 @@ def _read_image(path: Path) -> sitk.Image:
     try:
         if ".nii" in (volume_suffix(path) or "") and not nifti_is_whole(path):
             raise OSError("it is cut short")
-        image = sitk.ReadImage(str(path))
+        check_data_files(path)
+        check_meta_image(path)
+        image = sitk.ReadImage(itk_name(path))
     except (RuntimeError, OSError, EOFError) as error:
         raise UserError(
             "unreadable-file",
