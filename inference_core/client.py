@@ -30,13 +30,15 @@ class Worker:
     Parameters
     ----------
     job : mapping
-        As :mod:`inference_core.worker` takes it. Its ``output``'s folder is swept of what killed workers left.
+        As :mod:`inference_core.worker` takes it. Its ``output`` and the folder of that are swept of what killed workers
+        left.
     python : str, optional
         Interpreter; default: this one (inside Slicer: PythonSlicer).
     """
 
     def __init__(self, job: Mapping[str, Any], python: str | None = None) -> None:
-        self._folders = {Path(os.path.realpath(str(job.get("output", ".")))).parent}
+        output = Path(os.path.realpath(str(job.get("output", "."))))
+        self._folders = {output, output.parent}  # a dataset is written aside within its folder
         with contextlib.suppress(OSError):  # a machine without a folder that may be written to
             self._folders.add(Path(tempfile.gettempdir()))
         self._sweep()

@@ -13,6 +13,7 @@ Standard error is the log. The process exits after its job: 0 with a result, 1 w
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -35,10 +36,18 @@ def main() -> int:
     """Run one job from standard input."""
     emit = _emitter(_claim_stdout())
     cancel = threading.Event()
+    if isinstance(sys.stdin, io.TextIOWrapper):  # whatever comes must not end the thread that hears of a cancel
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    line = sys.stdin.readline()
+    threading.Thread(target=_watch, args=(sys.stdin, cancel), daemon=True).start()
+    return answer(line, emit, cancel.is_set)
+
+
+def answer(line: str, emit: Callable[..., None], cancelled: Callable[[], bool]) -> int:
+    """Do the job that a line asks for, and say what came of it; 0 with a result, 1 with an error."""
     try:
-        job = _read_job(sys.stdin)
-        threading.Thread(target=_watch, args=(sys.stdin, cancel), daemon=True).start()
-        report = _job_function(job)(job, emit, cancel.is_set)
+        job = _read_job(line)
+        report = _job_function(job)(job, emit, cancelled)
     except Cancelled:
         emit("error", code="cancelled", message="Cancelled.", remedy="")
     except UserError as error:
@@ -71,9 +80,8 @@ def _told(error: Exception) -> dict[str, str]:
     }
 
 
-def _read_job(stdin: IO[str]) -> dict[str, Any]:
+def _read_job(line: str) -> dict[str, Any]:
     try:
-        line = stdin.readline()
         job = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise UserError(
@@ -81,8 +89,12 @@ def _read_job(stdin: IO[str]) -> dict[str, Any]:
         ) from error
     if not isinstance(job, dict):
         raise UserError("bad-job", "The job is no JSON object.", 'Send {"job": ..., ...}.')
-    if any("\0" in text for text in _texts(job)):  # no path and no name can hold it
-        raise UserError("bad-job", "The job holds a character with the number 0.", "Send the documented values.")
+    try:
+        null = any(b"\0" in os.fsencode(text) for text in _texts(job))
+    except UnicodeError:
+        null = True
+    if null:
+        raise UserError("bad-job", "The job holds a character that no path can have.", "Send the documented values.")
     return job
 
 

@@ -79,6 +79,7 @@ def test_names_that_no_disk_takes_are_refused_before_any_work(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     assert refused(lambda: check_folder(tmp_path / "loop" / "out.nrrd")).code == "bad-name"
     assert refused(lambda: check_writable(tmp_path / "first\nsecond.nhdr")).code == "bad-name"
+    assert refused(lambda: check_writable(tmp_path / "100%.mhd")).code == "bad-name"
     check_folder(tmp_path / ("n" * 255))
     check_writable(tmp_path / "first\nsecond.nrrd")
 

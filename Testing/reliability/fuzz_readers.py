@@ -1,5 +1,8 @@
 """Feed every reader damaged files: each must be read, or refused by a message with a remedy. Nothing else may happen.
 
+Readers are those of files, of the worker's messages (damaged, or whole with values of other kinds), and of weights
+(with the card's check sum, and with one that fits the damaged file).
+
     python Testing/reliability/fuzz_readers.py [inputs a reader] [reader ...]
 
 Whole files of each kind are damaged at random (bytes changed, cut, doubled, numbers in headers replaced) from a fixed
@@ -19,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +62,20 @@ def damaged(random: np.random.Generator, whole: bytes) -> bytes:
     return bytes(data)
 
 
-def readers(folder: Path) -> dict[str, tuple[list[Path], Callable[[Path], object]]]:
-    """Whole files of each kind, and what reads them."""
+@dataclass(frozen=True)
+class Reader:
+    """Whole files, what reads them, and how they are damaged."""
+
+    wholes: list[Path]
+    read: Callable[[Path], object]
+    damage: Callable[[np.random.Generator, bytes], bytes] = damaged
+
+
+def readers(folder: Path) -> dict[str, Reader]:
+    """A reader of each kind."""
     import SimpleITK as sitk
+    from fuzzed_jobs import job_readers
+    from fuzzed_weights import weights_readers
     from made_studies import write_study
     from PIL import Image
 
@@ -99,7 +114,7 @@ def readers(folder: Path) -> dict[str, tuple[list[Path], Callable[[Path], object
     (folder / "denoise.yaml").write_text("model: low-dose-ct\nstrength: 0.5\nthreads: 2\nformat: .nrrd\n")
     weights = Path(__file__).resolve().parents[2] / "inference_core" / "models" / "weights"
     cards = sorted(path for path in weights.glob("*.json"))[:3]
-    found: dict[str, tuple[list[Path], Callable[[Path], object]]] = {
+    pairs: dict[str, tuple[list[Path], Callable[[Path], object]]] = {
         "volumes": ([folder / f"ct{s}" for s in (".nrrd", ".mha", ".nii", ".nii.gz")], read_volume),
         "DICOM": ([folder / "slice.dcm"], read_volume),
         "ROI files": ([folder / "roi.mrk.json", folder / "roi.nrrd"], lambda path: read_rois(path, volume)),
@@ -111,8 +126,8 @@ def readers(folder: Path) -> dict[str, tuple[list[Path], Callable[[Path], object
     }
     film = _film(folder / "film.mp4")
     if film:
-        found["videos"] = ([film], lambda path: sum(1 for _ in open_source(path).frames(lambda text: None)))
-    return found
+        pairs["videos"] = ([film], lambda path: sum(1 for _ in open_source(path).frames(lambda text: None)))
+    return {name: Reader(*pair) for name, pair in pairs.items()} | weights_readers(folder) | job_readers(folder)
 
 
 def _ball() -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +156,7 @@ def _film(path: Path) -> Path | None:
     return path
 
 
-def fuzz(name: str, wholes: list[Path], read: Callable[[Path], object], count: int, folder: Path) -> Counter[str]:
+def fuzz(name: str, reader: Reader, count: int, folder: Path) -> Counter[str]:
     """Damage and read; what happened, counted. A process that dies is replaced, its input counted as a crash."""
     results: Counter[str] = Counter()
     done = 0
@@ -150,7 +165,7 @@ def fuzz(name: str, wholes: list[Path], read: Callable[[Path], object], count: i
         pid = os.fork()
         if pid == 0:
             os.close(receive)
-            _child(name, wholes, read, range(done, count), folder, send)
+            _child(name, reader, range(done, count), folder, send)
         os.close(send)
         with os.fdopen(receive) as lines:
             for line in lines:
@@ -166,9 +181,7 @@ def fuzz(name: str, wholes: list[Path], read: Callable[[Path], object], count: i
     return results
 
 
-def _child(
-    name: str, wholes: list[Path], read: Callable[[Path], object], numbers: range, folder: Path, send: int
-) -> None:
+def _child(name: str, reader: Reader, numbers: range, folder: Path, send: int) -> None:
     from inference_core.errors import UserError
 
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
@@ -177,14 +190,14 @@ def _child(
     os.dup2(silence, 2)
     with os.fdopen(send, "w", buffering=1) as out:
         for number in numbers:
-            whole = wholes[number % len(wholes)]
+            whole = reader.wholes[number % len(reader.wholes)]
             random = np.random.default_rng((sum(name.encode()), number))
             path = folder / f"damaged{''.join(whole.suffixes)}"
-            path.write_bytes(damaged(random, whole.read_bytes()))
+            path.write_bytes(reader.damage(random, whole.read_bytes()))
             before = set(os.listdir(folder))
             signal.alarm(LONGEST)
             try:
-                read(path)
+                reader.read(path)
                 outcome = "read"
             except UserError as error:
                 outcome = "refused" if error.message and error.remedy else f"ESCAPED {number} no remedy: {error.code}"
@@ -207,11 +220,11 @@ def main() -> int:
         wholes, work = Path(text, "whole"), Path(text, "work")
         wholes.mkdir()
         work.mkdir()
-        for name, (files, read) in readers(wholes).items():
+        for name, reader in readers(wholes).items():
             if sys.argv[2:] and name not in sys.argv[2:]:
                 continue
             begun = time.perf_counter()
-            results = fuzz(name, files, read, count, work)
+            results = fuzz(name, reader, count, work)
             bad += sum(value for kind, value in results.items() if kind in ("ESCAPED", "CRASH"))
             said = ", ".join(f"{value} {kind}" for kind, value in sorted(results.items()))
             print(f"{name}: {sum(results.values())} inputs: {said}; {time.perf_counter() - begun:.0f} s", flush=True)

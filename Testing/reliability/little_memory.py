@@ -46,7 +46,8 @@ def check(work: Path, values: int) -> list[Tally]:
             if result.status == 0 and name == "denoise" and voxels_of(out / "ct.nrrd") != right:
                 problems.append("other voxels")
             what = "done" if result.status == 0 else "refused with a remedy"
-            starved = result.status != 0 and "inference_core/worker" not in result.said and "Traceback" in result.said
+            by_python = "Traceback" in result.said and "inference_core/worker" not in result.said
+            starved = by_python or result.said.startswith("OpenBLAS error")
             if problems == [f"status {result.status} without a plain error and a remedy"] and (
                 starved or result.status < 0 or result.status == 127
             ):

@@ -9,6 +9,7 @@ import stat
 import struct
 import zlib
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from inference_core.image.data_files import check_data_files
 from inference_core.image.meta_image import check_meta_image
 from inference_core.image.volume import Volume, as_hounsfield_array, check_orthogonal
 
+FARTHEST_OFFSET = 1 << 40  # bytes from a NIfTI file's begin to its voxels
 VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".nii.gz")
 
 
@@ -132,43 +134,41 @@ def _read_volume_file(path: Path) -> Volume:
 
 def nifti_is_whole(path: Path) -> bool:
     """Whether all voxels are there, and their check sum fits: ITK reads a truncated file without a word, as zeros."""
-    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
-        header = file.read(540)
-        if len(header) < 348:
-            return False
-        for order in "<>":
-            (size,) = struct.unpack_from(f"{order}i", header)
-            if size == 348:
-                dimensions = struct.unpack_from(f"{order}8h", header, 40)
-                (bits,), (offset,) = (
-                    struct.unpack_from(f"{order}h", header, 72),
-                    struct.unpack_from(f"{order}f", header, 108),
-                )
-                break
-            if size == 540:  # NIfTI-2
-                dimensions = struct.unpack_from(f"{order}8q", header, 16)
-                (bits,), (offset,) = (
-                    struct.unpack_from(f"{order}h", header, 14),
-                    struct.unpack_from(f"{order}q", header, 168),
-                )
-                break
-        else:
-            return True  # Analyze or something else that only ITK knows
-        needed = int(offset) + math.prod(dimensions[1 : dimensions[0] + 1]) * bits // 8 - len(header)
-        while needed > 0:
-            try:
-                part = file.read(min(needed, 1 << 24))
-            except (EOFError, zlib.error):  # the compressed stream itself is cut
-                part = b""
-            if not part:
-                return False
-            needed -= len(part)
-        try:  # to the check sum at the end of the compressed stream
-            while file.read(1 << 24):
-                pass
-        except (EOFError, OSError, zlib.error):
-            return False
-    return True
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
+            return _all_there(cast(IO[bytes], file))
+    except (EOFError, gzip.BadGzipFile, zlib.error, struct.error):  # the compressed stream itself is cut or damaged
+        return False
+
+
+def _all_there(file: IO[bytes]) -> bool:
+    header = file.read(540)
+    if len(header) < 348:
+        return False
+    for order in "<>":
+        (size,) = struct.unpack_from(f"{order}i", header)
+        if size == 348:
+            dimensions = struct.unpack_from(f"{order}8h", header, 40)
+            (bits,), (offset,) = (
+                struct.unpack_from(f"{order}h", header, 72),
+                struct.unpack_from(f"{order}f", header, 108),
+            )
+            break
+        if size == 540:  # NIfTI-2
+            dimensions = struct.unpack_from(f"{order}8q", header, 16)
+            (bits,), (offset,) = (
+                struct.unpack_from(f"{order}h", header, 14),
+                struct.unpack_from(f"{order}q", header, 168),
+            )
+            break
+    else:
+        return True  # Analyze or something else that only ITK knows
+    if not abs(offset) < FARTHEST_OFFSET:  # true for what is no number, too
+        return False
+    needed = int(offset) + math.prod(dimensions[1 : dimensions[0] + 1]) * bits // 8 - len(header)
+    while part := file.read(1 << 24):  # to the end, where a compressed file has its check sum
+        needed -= len(part)
+    return needed <= 0
 
 
 def _check_scalar_3d(reader: object, path: Path) -> None:

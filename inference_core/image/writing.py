@@ -39,11 +39,11 @@ def check_writable(path: Path) -> None:
         )
     check_folder(path)
     itk_name(path)
-    if data_files(path) and not path.name.isprintable():
+    if data_files(path) and ("%" in path.name or not path.name.isprintable()):
         raise UserError(
             "bad-name",
-            f"{path.name!r} cannot be named in a header of lines.",
-            "Choose a name without line breaks and control characters, or one file (.nrrd).",
+            f"A header cannot say that its voxels lie in a file of the name {path.name!r}.",
+            "Choose a name without percent signs and line breaks, or one file (.nrrd).",
         )
     foreign = [file for file in data_files(path) if file.exists() and not path.exists()]
     if foreign:

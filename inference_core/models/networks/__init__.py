@@ -6,7 +6,7 @@ import importlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from inference_core.errors import UserError
+from inference_core.errors import UserError, is_out_of_memory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,9 +64,26 @@ def build_network(name: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def load_network(card: ModelCard) -> nn.Module:
-    """A card's network with its weights, checked and strict, in evaluation mode on the CPU."""
+    """A card's network with its weights, checked and strict, in evaluation mode on the CPU.
+
+    Raises
+    ------
+    UserError
+        ``model-incomplete``, ``model-damaged``, or as `build_network`.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     network = build_network(card.architecture, card.arguments)
-    network.load_state_dict(load_file(card.file("safetensors")))
+    path = card.file("safetensors")
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise UserError(
+            "model-damaged",
+            f"{path.name} does not hold the weights of the network {card.architecture} as its card describes it.",
+            "Get the model again; do not use these weights.",
+        ) from error
     return network.eval()
