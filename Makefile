@@ -2,7 +2,7 @@
 # make demo   the main job on a made sample
 # make test   adds the test extras, runs every test      make lint   ruff and mypy
 # make test-py312 PYTHON312=...  the tests that need no torch, on the Python that Slicer runs
-# make bench  speed and memory, side by side with the papers' path
+# make bench  writes docs/benchmarks.md: quality, speed and memory, side by side with the papers' path
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,10 +42,10 @@ lint: setup-test
 	$(BIN)/ruff format --check inference_core Testing LowDoseDenoise ColonFoldSim2Real FaithfulImagingLib
 	$(BIN)/mypy
 
+# BENCH='--low QUARTER --full FULL' scores denoisers on real pairs too
 bench: setup-test
-	$(BIN)/python Testing/benchmarks/bench_denoise.py
-	$(BIN)/python Testing/benchmarks/bench_colon.py
-	$(BIN)/python Testing/benchmarks/bench_frames.py
+	$(PIP) -e '.[bench]'
+	$(BIN)/python Testing/benchmarks/report.py $(BENCH)
 
 clean:
 	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,13 +1,14 @@
-"""What does a labelled frame of a simulated colonoscopy cost, and is it right? ``make bench`` prints it.
+"""What does a labelled frame of a simulated colonoscopy cost, and is it right? ``make bench`` writes it.
 
 CPU seconds of all threads for a frame of 256x256, without writing files: of a plain picture by VTK's own shaders from
 one actor (what a render costs at the least effort of ours), of our picture, and of picture, depth, mask and instances.
-The ways take turns frame by frame, so that ratios come from one run under one load. Then the depth and the faces beside
+The ways take turns, so that ratios come from one run under one load. Then the depth and the faces beside
 a ray caster of other make (Embree). Nothing here passes or fails by the clock.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from inference_core.evaluation.table import markdown
 from inference_core.simulation.colon.mesh.surface import Surface
 from inference_core.simulation.colon.procedural.haustral_colon import colon_shape, haustral_colon
 from inference_core.simulation.colon.rendering.appearance import list_appearances, load_appearance
@@ -26,8 +28,9 @@ from inference_core.simulation.colon.rendering.render import FrameRenderer
 SEED = 1
 SIZE = 256
 FACES = (20_000, 60_000, 120_000)
-FRAMES = 60
+FRAMES = 30
 EMBREE_FRAMES = 10
+LEAST = "one picture by VTK alone"
 
 Way = Callable[[np.ndarray], object]
 
@@ -108,23 +111,20 @@ def timed(ways: dict[str, Way], cameras: list[np.ndarray]) -> dict[str, float]:
     return {name: seconds * 1000 / len(cameras) for name, seconds in spent.items()}
 
 
-def bench(surface: Surface, cameras: list[np.ndarray]) -> None:
-    """Print what frames of one mesh cost in each appearance, pinhole, and fisheye in the plain one."""
+def bench(surface: Surface, cameras: list[np.ndarray]) -> dict[str, float]:
+    """CPU milliseconds of frames of one mesh in each appearance, pinhole, and fisheye in the plain one."""
     with ExitStack() as open_ones:
-        ways: dict[str, Way] = {"one picture by VTK alone": plain_vtk(surface, endoscope_camera(SIZE))}
+        ways: dict[str, Way] = {LEAST: plain_vtk(surface, endoscope_camera(SIZE))}
         for name, model in [*((name, "pinhole") for name in list_appearances()), ("plain", "fisheye")]:
             camera = endoscope_camera(SIZE, "fisheye" if model == "fisheye" else "pinhole")
             renderer = open_ones.enter_context(FrameRenderer(surface, camera, load_appearance(name)))
             ways[f"{name}, {model}: picture"] = lambda pose, r=renderer: r.picture(pose, 0)
             ways[f"{name}, {model}: all"] = lambda pose, r=renderer: r.render(pose, 0)
-        spent = timed(ways, cameras)
-    least = next(iter(spent.values()))
-    for name, milliseconds in spent.items():
-        print(f"  {name:28s} {milliseconds:7.1f} CPU ms   {milliseconds / least:5.2f}x")
+        return timed(ways, cameras)
 
 
-def beside_embree(surface: Surface, cameras: list[np.ndarray], model: Any) -> None:
-    """Print how far depth and faces are from a ray caster's."""
+def beside_embree(surface: Surface, cameras: list[np.ndarray], model: Any) -> str:
+    """How far depth and faces are from a ray caster's, in words."""
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene
 
@@ -142,24 +142,35 @@ def beside_embree(surface: Surface, cameras: list[np.ndarray], model: Any) -> No
             apart.append(np.abs(depth.ravel() - met["tfar"])[within])
             same.append((faces.ravel() == met["primID"])[within])
     errors = np.concatenate(apart)
-    print(
-        f"  {model}: depth p50 {np.median(errors):.5f}, p99 {np.percentile(errors, 99):.5f} mm, "
+    return (
+        f"{model}: depth p50 {np.median(errors):.5f}, p99 {np.percentile(errors, 99):.5f} mm, "
         f"> 0.5 mm in {(errors > 0.5).mean():.4%}; same face {np.concatenate(same).mean():.3%}"
     )
 
 
-def main() -> None:
-    """Print the table."""
+def section() -> str:
+    """The section on rendering: a column a mesh, then the comparison with a ray caster on the last one."""
     cameras = poses()
-    threads = os.environ.get("LP_NUM_THREADS", "not set")
-    print(f"{FRAMES} frames of {SIZE}x{SIZE}, procedural colon {SEED}; LP_NUM_THREADS {threads}")
+    columns: dict[str, list[str]] = {}
     for faces in FACES:
         surface = haustral_colon(SEED, faces)
-        print(f"{len(surface.faces)} faces")
-        bench(surface, cameras)
-        for model in ("pinhole", "fisheye"):
-            beside_embree(surface, cameras, model)
+        spent = bench(surface, cameras)
+        columns.setdefault("way", [*spent])
+        columns[f"{len(surface.faces)} faces"] = [
+            f"{milliseconds:.1f} ({milliseconds / spent[LEAST]:.2f}x)" for milliseconds in spent.values()
+        ]
+    threads = os.environ.get("LP_NUM_THREADS", "not set")
+    lines = [
+        f"CPU milliseconds of all threads for a frame of {SIZE}x{SIZE}, mean of {FRAMES}, without files; in brackets,"
+        f" times a picture by VTK's own shaders from one actor. Software rendering, LP_NUM_THREADS {threads}. *All*:"
+        " picture, depth, mask, instances.\n",
+        markdown(columns),
+    ]
+    if importlib.util.find_spec("embreex"):
+        lines.append("Beside a ray caster of other make (Embree), on the largest mesh:\n")
+        lines += [f"* {beside_embree(surface, cameras, model)}" for model in ("pinhole", "fisheye")]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    print(section())

@@ -1,4 +1,4 @@
-"""What do a translated frame, a segmented one and a segmented video cost? ``make bench`` prints it.
+"""What do a translated frame, a segmented one and a segmented video cost? ``make bench`` writes it.
 
 CPU milliseconds of all threads for a frame of 256x256, without files: each model for frames by onnxruntime and by
 torch, taking turns, and by how much the two differ. Then ``segment-folds`` on a video, as a user runs it: frames a
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from inference_core.evaluation.table import markdown
 from inference_core.models.card import FrameCard
 from inference_core.models.engines import open_engine
 from inference_core.models.registry import list_models
@@ -49,8 +50,11 @@ def flight(count: int) -> list[np.ndarray]:
     return made
 
 
-def bench_models(frames: list[np.ndarray]) -> None:
-    """Print what a frame costs by each model and engine, and how far the engines are apart."""
+def bench_models(frames: list[np.ndarray]) -> str:
+    """What a frame costs by each model and engine, and how far the engines are apart, as a table."""
+    columns: dict[str, list[str]] = {
+        name: [] for name in ("model", "task", "onnxruntime, CPU ms", "torch, CPU ms", "apart at most / mean, of 255")
+    }
     for card in [*list_models("translate-frames"), *list_models("segment-folds")]:
         if not isinstance(card, FrameCard):
             continue
@@ -66,9 +70,12 @@ def bench_models(frames: list[np.ndarray]) -> None:
                         given[name].append(segment_frame(frames[k], card, engine).fold * 255)
                 spent[name] += time.process_time() - begun
         one, other = (np.array(values) for values in given.values())
-        costs = ", ".join(f"{name} {1000 * seconds / len(frames):.0f} CPU ms" for name, seconds in spent.items())
         apart = np.abs(one - other)
-        print(f"  {card.id}: {costs} a frame; apart by {apart.max():.0f} of 255, {apart.mean():.3f} in the mean")
+        milliseconds = [f"{1000 * seconds / len(frames):.0f}" for seconds in spent.values()]
+        cells = [card.id, card.task, *milliseconds, f"{apart.max():.0f} / {apart.mean():.3f}"]
+        for column, cell in zip(columns.values(), cells, strict=True):
+            column.append(cell)
+    return markdown(columns)
 
 
 def write_video(path: Path, frames: list[np.ndarray], count: int) -> None:
@@ -86,8 +93,9 @@ def write_video(path: Path, frames: list[np.ndarray], count: int) -> None:
         container.mux(stream.encode())
 
 
-def bench_video(frames: list[np.ndarray], count: int) -> None:
-    """Print speed and memory of ``segment-folds`` on a video of ``count`` frames, by each bundled segmenter."""
+def bench_video(frames: list[np.ndarray], count: int) -> str:
+    """Speed and memory of ``segment-folds`` on a video of ``count`` frames, by each bundled segmenter, in words."""
+    lines = []
     for card in list_models("segment-folds"):
         with tempfile.TemporaryDirectory() as folder:
             video, out = Path(folder, "video.mp4"), Path(folder, "out")
@@ -105,11 +113,12 @@ def bench_video(frames: list[np.ndarray], count: int) -> None:
         cpu = max(entry[2] for entry in memory)
         tenth = [entry[1] for entry in memory if count / 10 <= entry[0] < count / 5] or [memory[0][1]]
         late = [entry[1] for entry in memory if entry[0] >= 0.8 * count] or [memory[-1][1]]
-        print(
-            f"  {card.id}: {count} frames in {seconds:.0f} s, {count / seconds:.1f} a second,"
-            f" {1000 * cpu / count:.0f} CPU ms a frame, files and overlay included;"
+        lines.append(
+            f"* `segment-folds` with {card.id}, a video of {count} frames in {seconds:.0f} s, {count / seconds:.1f} a"
+            f" second, {1000 * cpu / count:.0f} CPU ms a frame, files and overlay included;"
             f" memory {max(tenth):.0f} MB early, {max(late):.0f} MB late"
         )
+    return "\n".join(lines) + "\n"
 
 
 def _frames_done(out: Path) -> int:
@@ -139,12 +148,14 @@ def _children(pid: int) -> list[int]:
     return found
 
 
+def section(count: int = 400) -> str:
+    """The section on endoscopy frames; ``count`` frames of the video."""
+    shown = flight(FRAMES)
+    head = f"CPU milliseconds of all threads for a frame of {SIZE}x{SIZE}, mean of {FRAMES}, engines taking turns:\n"
+    return "\n".join([head, bench_models(shown), bench_video(shown, count)])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=1000, help="of the video")
-    count = parser.parse_args().frames
-    shown = flight(FRAMES)
-    print(f"Frames of {SIZE}x{SIZE}:")
-    bench_models(shown)
-    print("Video:")
-    bench_video(shown, count)
+    print(section(parser.parse_args().frames))

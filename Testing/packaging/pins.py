@@ -43,9 +43,9 @@ def groups() -> dict[str, list[Requirement]]:
     return direct | {name: flat(requirements) for name, requirements in extras.items()}
 
 
-def installed_packages() -> dict[str, str]:
-    """Version of each package that is installed here and that some extra brings, however indirectly."""
-    left = [one for requirements in groups().values() for one in requirements]
+def installed_packages(wanted: list[Requirement] | None = None) -> dict[str, str]:
+    """Version of each package that is installed here and that these bring, however indirectly; by default any extra."""
+    left = [one for requirements in groups().values() for one in requirements] if wanted is None else list(wanted)
     found: dict[str, str] = {}
     seen: set[str] = set()
     while left:
