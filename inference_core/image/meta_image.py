@@ -27,7 +27,8 @@ def check_meta_image(path: Path) -> None:
         name = name.strip()
         if not is_field or name == "ElementDataFile":
             break
-        if name == "NDims" and not (value.strip().isdigit() and 0 < int(value) <= MOST_DIMENSIONS):
+        value = value.strip()
+        if name == "NDims" and not (value.isascii() and value.isdigit() and 0 < int(value[:9]) <= MOST_DIMENSIONS):
             raise RuntimeError("NDims is no number of dimensions")
         if name in PLACES and not _are_places(value):
             raise RuntimeError(f"{name} lies where no patient does")

@@ -146,7 +146,7 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         return card_from(json.loads(path.read_text(encoding="utf-8")), path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(
             "bad-card",
             f"{path} is not a model card: {type(error).__name__} {error}.",

@@ -177,11 +177,11 @@ def _read_markups(path: Path) -> Points:
             for point in item["controlPoints"]
             if point.get("positionStatus", "defined") == "defined"
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _unreadable(path, "it is no Markups file, or damaged") from error
     if len(curves) != 1:
         raise _unreadable(path, "its curve is closed" if closed else f"it holds {len(curves)} curves, not one")
-    if space not in _TO_LPS:
+    if not isinstance(space, str) or space not in _TO_LPS:
         raise _unreadable(path, f"its coordinate system is {space!r}, not LPS or RAS")
     if any(len(point) != 3 for point in points):
         raise _unreadable(path, "some of its points have not three coordinates")
