@@ -6,6 +6,7 @@ applies the rescale slope and intercept.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from inference_core.image.dicom_files import Slice, find_series, kernel, quiet_p
 from inference_core.image.volume import Volume, as_hounsfield_array, check_orthogonal
 
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+READERS = 4  # files read and decoded at a time: while one waits for the disk, another is decoded
 POSITION_TOLERANCE = 0.05  # mm, between a slice and where even spacing would put it
 
 
@@ -221,27 +223,30 @@ def _check_bits(file: Path, header: Any) -> None:
 
 
 def _read_pixels(slices: list[Slice]) -> tuple[np.ndarray[Any, Any], np.dtype[Any]]:
-    import SimpleITK as sitk
-
-    from inference_core.image.reading import itk_name
-
-    planes = []
-    for file, header in slices:
-        _check_length(file, header)
-        try:
-            planes.append(as_hounsfield_array(sitk.GetArrayFromImage(sitk.ReadImage(itk_name(file)))[0], file.name))
-        except RuntimeError as error:
-            raise UserError(
-                "unreadable-pixels",
-                f"The pixels of {file.name} cannot be read: {str(error).splitlines()[-1].strip()}",
-                f"The file may be cut short, or its compression ({_compression(file)}) is not known here: export it"
-                " again, uncompressed (gdcmconv --raw or dcmdjpeg do that too).",
-            ) from error
+    with ThreadPoolExecutor(READERS) as pool:
+        planes = list(pool.map(lambda slice_: _read_plane(*slice_), slices))
     file_type = np.dtype(np.int16 if all(plane.dtype == np.int16 for plane in planes) else np.float32)
     voxels = np.empty((len(planes), *planes[0].shape), file_type)
     for target, plane in zip(voxels, planes, strict=True):
         target[...] = plane
     return voxels, file_type
+
+
+def _read_plane(file: Path, header: Any) -> np.ndarray[Any, Any]:
+    import SimpleITK as sitk
+
+    from inference_core.image.reading import itk_name
+
+    _check_length(file, header)
+    try:
+        return as_hounsfield_array(sitk.GetArrayFromImage(sitk.ReadImage(itk_name(file)))[0], file.name)
+    except RuntimeError as error:
+        raise UserError(
+            "unreadable-pixels",
+            f"The pixels of {file.name} cannot be read: {str(error).splitlines()[-1].strip()}",
+            f"The file may be cut short, or its compression ({_compression(file)}) is not known here: export it"
+            " again, uncompressed (gdcmconv --raw or dcmdjpeg do that too).",
+        ) from error
 
 
 def _compression(file: Path) -> str:
