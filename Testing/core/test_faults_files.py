@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -135,6 +136,20 @@ def test_the_command_refuses_a_name_that_is_no_utf8(capsys):
         main(["denoise", os.fsdecode(b"ct-\xff.nrrd"), "out.nrrd"])
     assert ended.value.code == 2
     assert "UTF-8" in capsys.readouterr().err
+
+
+def test_tables_and_cards_hold_names_that_are_no_utf8(tmp_path):
+    from inference_core.segmenter.frame_sources import Frame
+    from inference_core.segmenter.results import FRAMES, Found, Tables
+    from inference_core.simulation.colon.dataset.dataset import write_json
+
+    name = b"p\xff.png".decode("utf-8", "surrogateescape")
+    tables = Tables(tmp_path)
+    tables.add(Frame(0, np.zeros((8, 8, 3), np.uint8), name=name), Found(np.zeros((8, 8), np.int32), {}, ()))
+    tables.close()
+    assert "p\\udcff.png" in (tmp_path / FRAMES).read_text(encoding="utf-8")
+    write_json(tmp_path / "card.json", {"name": name})
+    assert json.loads((tmp_path / "card.json").read_text(encoding="utf-8")) == {"name": name}
 
 
 NRRD = "NRRD0004\ntype: short\ndimension: 3\nsizes: 8 8 4\nencoding: raw\nendian: little\n{}\n\n"

@@ -62,30 +62,30 @@ def commands(inputs: Path, disk: Path) -> dict[str, tuple[list[object], Callable
         sides = [path.with_name(f"out{end}") for end in ("_comparison.png", "_report.json")]
         return lambda: all(side.exists() for side in sides) and voxels_of(path) == right[kind]
 
-    for suffix, step in ((".nrrd", 1), (".nii.gz", 3), (".mha", 3), (".nhdr", 3), (".mhd", 3), (".nii", 3)):
+    for suffix, step in ((".nrrd", 2), (".nii.gz", 6), (".mha", 6), (".nhdr", 6), (".mhd", 6), (".nii", 6)):
         made = out.with_name(f"out{suffix}")
         found[f"denoise to {suffix}"] = (["denoise", ct, made], denoised(made, "volume"), range(0, 46, step))
     found["denoise to a DICOM series"] = (
-        ["denoise", inputs / "series", out], denoised(out, "series"), range(0, 46, 3))  # fmt: skip
+        ["denoise", inputs / "series", out], denoised(out, "series"), range(0, 46, 5))  # fmt: skip
     found["batch"] = (
         ["batch", inputs / "studies", out, "--workers", "1"],
         lambda: (out / "summary.html").exists() and len(list(out.glob("*.nrrd"))) == 3,
-        range(0, 81, 8),
+        range(0, 81, 16),
     )
     found["translate"] = (
         ["translate", inputs / "frames", out, "--model", "plain-to-mucosa"],
         lambda: '"complete": true' in (out / "dataset.json").read_text(),
-        range(0, 121, 12),
+        range(0, 121, 24),
     )
     found["segment-folds"] = (
         ["segment-folds", inputs / "frames" / "rgb", out, "--model", "colon-folds"],
         lambda: '"complete": true' in (out / "segmentation.json").read_text(),
-        range(0, 61, 6),
+        range(0, 61, 12),
     )
     found["simulate-colon"] = (
         ["simulate-colon", inputs / "tube.ply", out, "--frames", "2", "--size", "64"],
         lambda: '"complete": true' in (out / "dataset.json").read_text(),
-        range(0, 401, 40),
+        range(0, 401, 80),
     )
     return found
 

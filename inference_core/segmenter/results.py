@@ -162,7 +162,10 @@ class Tables:
     def __init__(self, aside: Path) -> None:
         self.aside = aside
         self._files: list[IO[str]] = [
-            (aside / name).open("w", newline="", encoding="utf-8") for name in (FOLDS, FRAMES)
+            (aside / name).open(
+                "w", newline="", encoding="utf-8", errors="backslashreplace"
+            )  # of names that are no UTF-8
+            for name in (FOLDS, FRAMES)
         ]
         self._folds, self._frames = (csv.writer(file, lineterminator="\n") for file in self._files)
         self._folds.writerow(FOLD_COLUMNS)

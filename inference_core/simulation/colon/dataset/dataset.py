@@ -90,9 +90,9 @@ def write_card(out: Path, card: dict[str, Any], complete: bool) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON whole or not at all."""
+    """Write JSON whole or not at all; of a name that is no UTF-8, what it cannot say is escaped as JSON does."""
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def is_complete(out: Path) -> bool:
