@@ -40,9 +40,12 @@ def main() -> int:
             os.kill(victim, signal.SIGKILL)
             print(f"killed worker {victim} after {booked(out)} studies")
         wait_for(out, int(0.6 * count), first)
-        os.killpg(first.pid, signal.SIGKILL)
+        workers = workers_of(first.pid)
+        first.kill()  # the process that leads; its workers are to end by themselves
         first.wait()
         print(f"killed the batch after {booked(out)} studies")
+        ended_s = seconds_until_gone(workers)
+        print(f"its workers ended {ended_s:.1f} s later")
         second = start(studies, out)
         output, _ = second.communicate()
         print(output.strip())
@@ -82,11 +85,23 @@ def workers_of(pid: int) -> list[int]:
     ]
 
 
+def seconds_until_gone(processes: list[int]) -> float:
+    """Until none of these processes is left."""
+    import psutil
+
+    begun = time.perf_counter()
+    while any(map(psutil.pid_exists, processes)):
+        if time.perf_counter() - begun > 60:
+            raise SystemExit("The workers of a batch that was killed live on.")
+        time.sleep(0.05)
+    return time.perf_counter() - begun
+
+
 def check(studies: Path, out: Path, good: int, bad: set[str], status: int, seconds: float) -> int:
     """Compare what is there with what must be."""
     import SimpleITK as sitk
 
-    with (out / "summary.csv").open(encoding="utf-8", newline="") as file:
+    with (out / "summary.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
     done = {path for path, row in rows.items() if row["status"] == "done"}
     refused = {path for path, row in rows.items() if row["status"] == "refused" and row["message"] and row["remedy"]}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from inference_core import __version__
 from inference_core.errors import UserError
 
 FORMATS = (".nrrd", ".nii.gz", ".mha", "dicom")
+ENGINES = ("auto", "onnxruntime", "torch")
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,24 @@ class Recipe:
     format: str = ".nrrd"
     """Of the results: one of `FORMATS`; ``dicom`` makes derived series of DICOM input."""
 
-    @property
-    def parameters(self) -> str:
-        """What makes a result another: all but the threads."""
-        said = {name: value for name, value in asdict(self).items() if name != "threads"}
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    def work(self) -> str:
+        """What makes a result another: all settings but the threads, the version of this package, and the models.
+
+        Where the recipe names no model, all that may be chosen count: which of them it will be depends on each.
+
+        Raises
+        ------
+        UserError
+            Where the named model is not there.
+        """
+        from inference_core.models.registry import find_model, list_models
+
+        cards = [card for card in list_models("denoise-ct") if card.automatic]
+        if self.model is not None:
+            cards = [find_model(self.model, "denoise-ct")]
+        settings = {name: value for name, value in asdict(self).items() if name not in ("threads", "model")}
+        told = {"settings": settings, "models": [card.text for card in cards], "version": __version__}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_recipe(path: Path | None) -> Recipe:
@@ -62,10 +77,14 @@ def read_recipe(path: Path | None) -> Recipe:
     recipe = Recipe(**said)
     if recipe.format not in FORMATS:
         raise _bad(path, f"its format is {recipe.format!r}, not one of {', '.join(FORMATS)}")
+    if recipe.engine not in ENGINES:
+        raise _bad(path, f"its engine is {recipe.engine!r}, not one of {', '.join(ENGINES)}")
     if not 0 <= recipe.strength <= 1:
         raise _bad(path, f"its strength is {recipe.strength:g}, not from 0 to 1")
     if recipe.threads is not None and recipe.threads < 1:
         raise _bad(path, "its threads are below 1")
+    if recipe.model and Path(recipe.model).is_file():  # workers run in folders of their own
+        recipe = replace(recipe, model=str(Path(recipe.model).resolve()))
     return recipe
 
 

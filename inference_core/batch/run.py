@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from inference_core.batch.ledger import DONE, FAILED, Ledger, only_one
+from inference_core.batch.cluster import ANSWER_S, PATIENCE_S, SchedulerLost, connected, dashboard, work_off
+from inference_core.batch.ledger import DONE, FAILED, LEFT_OUT, Ledger
+from inference_core.batch.lock import only_one
 from inference_core.batch.recipe import Recipe
 from inference_core.batch.studies import Study, find_studies
 from inference_core.batch.summary import write_summary
-from inference_core.batch.task import denoise_study
+from inference_core.batch.task import Order, denoise_study, entry_of, whole_result
 from inference_core.errors import UserError
 from inference_core.extras import need
 from inference_core.scratch import sweep_stale
 
-LOST = 3  # workers that a study may take down with it before it is given up
-WAITING = 4  # studies a worker that the scheduler knows of; what they gave does not heap up
+MOST_KNOWN = 1000  # results that a study is compared with
+Emit = Callable[..., None]
+"""``emit(kind, **fields)``:
 
-Tell = Callable[[int, int, dict[str, Any] | None], None]
+``files`` (done, total) as the archive is looked through; ``begin`` (done, total) studies; ``dashboard`` (address);
+``workers`` (threads); ``study`` (entry); ``lost`` (scheduler, patience_s).
+"""
 
 
 def run_batch(
-    root: Path, out: Path, recipe: Recipe, scheduler: str | None, workers: int | None, tell: Tell
+    root: Path, out: Path, recipe: Recipe, scheduler: str | None, workers: int | None, emit: Emit
 ) -> list[dict[str, Any]]:
     """Denoise every study below ``root`` that is not done yet.
 
@@ -36,8 +43,7 @@ def run_batch(
         Address of a Dask scheduler; None: processes of this machine.
     workers : int or None
         How many of those; by default one a core.
-    tell : callable
-        ``tell(done, total, entry)`` after each study, and once at first, with None.
+    emit : callable
 
     Returns
     -------
@@ -47,11 +53,12 @@ def run_batch(
     Raises
     ------
     UserError
-        ``missing-package``, ``no-such-folder``, ``no-studies``, ``not-writable``, ``busy``, ``no-scheduler``,
-        ``scheduler-lost``.
+        ``missing-package``, ``no-such-model``, ``no-such-folder``, ``same-folder``, ``no-studies``, ``not-writable``,
+        ``output-not-writable``, ``busy``, ``no-scheduler``, ``scheduler-lost``, ``other-version``, ``worker-unfit``.
     """
     need("distributed", "batch", "A batch")
-    studies = find_studies(root, besides=out)
+    order = Order(str(root), str(out), recipe, recipe.work())
+    studies = find_studies(root, out, lambda done, total: emit("files", done=done, total=total))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -59,16 +66,19 @@ def run_batch(
     with only_one(out):
         sweep_stale(out)
         ledger = Ledger(out)
-        names = {study.name(recipe.parameters): study for study in studies}
-        left = [name for name, study in names.items() if not _is_done(ledger.entries.get(name), study, out)]
-        tell(len(names) - len(left), len(names), None)
+        wanted = {study.name(order.work): study for study in studies if not study.left_out}
+        left = {name: study for name, study in wanted.items() if not _is_done(ledger.entries.get(name), study, out)}
+        emit("begin", done=len(wanted) - len(left), total=len(wanted))
         try:
             if left:
-                _work(root, out, recipe, scheduler, workers, {name: names[name] for name in left}, ledger, tell)
-        finally:
-            sweep_stale(out)
-            entries = [ledger.entries[name] for name in names if name in ledger.entries]
-            write_summary(out, entries, len(names))
+                _work(order, scheduler, workers, left, ledger, emit)
+        except BaseException:
+            with suppress(UserError, OSError):  # what stopped it matters more
+                write_summary(out, _entries(studies, order, ledger), len(wanted))
+            raise
+        entries = _entries(studies, order, ledger)
+        write_summary(out, entries, len(wanted))
+        sweep_stale(out)
     return entries
 
 
@@ -77,96 +87,99 @@ def _is_done(entry: dict[str, Any] | None, study: Study, out: Path) -> bool:
     return bool(
         entry
         and entry["status"] == DONE
-        and entry["fingerprint"] == study.fingerprint
-        and (out / entry["output"]).exists()
+        and entry["stamp"] == study.stamp
+        and entry["files"] == len(study.files)
+        and whole_result(out / entry["output"])
     )
+
+
+def _entries(studies: list[Study], order: Order, ledger: Ledger) -> list[dict[str, Any]]:
+    """What the table says: of what is done, refused or left out."""
+    entries = []
+    for study in studies:
+        if study.left_out:
+            told = {"status": LEFT_OUT, "code": "no-ct", "message": f"It is {study.left_out}.", "remedy": ""}
+            entries.append({**entry_of(study, order.work), **told})
+        elif (entry := ledger.entries.get(study.name(order.work))) and entry["stamp"] == study.stamp:
+            entries.append(entry)
+    return entries
 
 
 def _work(
-    root: Path, out: Path, recipe: Recipe, scheduler: str | None, workers: int | None,
-    studies: dict[str, Study], ledger: Ledger, tell: Tell,
-) -> None:  # fmt: skip
-    from distributed import as_completed
+    order: Order, scheduler: str | None, workers: int | None, left: dict[str, Study], ledger: Ledger, emit: Emit
+) -> None:
+    """Work off ``left``; where the scheduler goes away and comes back, what is still left."""
+    batch = uuid.uuid4().hex[:8]  # two batches on one scheduler must not share a task
+    known = _known_results(ledger, order)
+    left = dict(left)
 
-    total = len(studies)
-    waiting = iter(studies.items())
-    with _client(scheduler, workers) as client:
-        most = WAITING * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    def book(name: str, outcome: dict[str, Any] | None) -> None:
+        study = left[name]
+        entry = outcome or _gave_up(study, order.work)
+        if entry.get("code") == "other-version":
+            raise UserError("other-version", entry["message"], "Install the same everywhere; the same command goes on.")
+        if reason := entry.pop("stop", None):
+            raise UserError(
+                "output-not-writable",
+                f"{reason} What was done is kept.",
+                "Make room, or get the disk back; then the same command goes on.",
+            )
+        ledger.write(entry)
+        del left[name]
+        emit("study", entry=entry)
 
-        def submit(name: str, study: Study) -> Any:
-            return client.submit(denoise_study, str(root), str(out), study, recipe, key=f"denoise-{name}", pure=False)
+    patience_s = ANSWER_S
+    while True:
+        try:
+            with connected(scheduler, workers, patience_s) as client:
+                if scheduler is None and (address := dashboard(client)):
+                    emit("dashboard", address=address)
 
-        first = [next(waiting) for _ in range(min(most, total))]
-        running = as_completed([submit(name, study) for name, study in first])
-        done = 0
-        for future in running:
-            name = future.key.removeprefix("denoise-")
-            if future.status == "finished":
-                entry = future.result()
-            elif client.status != "running" or future.status in ("lost", "cancelled"):
-                raise _lost(scheduler)
-            else:  # the study's worker was lost, time and again
-                entry = _gave_up(name, studies[name], future.exception())
-            future.release()
-            ledger.write(entry)
-            done += 1
-            tell(done, total, entry)
-            following = next(waiting, None)
-            if following:
-                running.add(submit(*following))
-        if done < total:
-            raise _lost(scheduler)
+                def submit(name: str, client: Any = client) -> Any:
+                    study = left[name]
+                    # The dashboard shows keys to whoever can reach it: no path, which may name a patient.
+                    key = (f"denoise-{batch}", hashlib.sha256(name.encode()).hexdigest()[:16])
+                    return client.submit(denoise_study, order, study, known(study), key=key, pure=False)
 
-
-@contextmanager
-def _client(scheduler: str | None, workers: int | None) -> Iterator[Any]:
-    import dask
-    from distributed import Client, LocalCluster
-
-    dask.config.set({"distributed.scheduler.allowed-failures": LOST})
-    if scheduler is None:
-        with (
-            LocalCluster(
-                n_workers=workers or _cores(), threads_per_worker=1, processes=True, host="127.0.0.1",
-                dashboard_address=None, silence_logs=50,
-            ) as cluster,
-            Client(cluster) as client,
-        ):  # fmt: skip
-            yield client
-        return
-    try:
-        client = Client(scheduler, timeout=20)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise UserError(
-            "no-scheduler", f"No Dask scheduler answers at {scheduler}.", "Start it, or leave --scheduler out."
-        ) from error
-    with client:
-        yield client
+                work_off(client, list(left), submit, book, lambda threads: emit("workers", threads=threads))
+                return
+        except SchedulerLost as error:
+            if scheduler is None:
+                raise _lost("of this machine") from error
+            emit("lost", scheduler=scheduler, patience_s=PATIENCE_S)
+        except UserError as error:
+            if error.code == "no-scheduler" and patience_s == PATIENCE_S:
+                raise _lost(f"at {scheduler}") from error
+            raise
+        patience_s = PATIENCE_S
 
 
-def _cores() -> int:
-    import os
+def _known_results(ledger: Ledger, order: Order) -> Callable[[Study], list[tuple[str, str]]]:
+    """Results that a study may have already, by the sizes of its files: its own, or of another path."""
+    by_sizes: dict[str, list[dict[str, Any]]] = {}
+    for entry in ledger.entries.values():
+        if entry["status"] == DONE and entry.get("work") == order.work:
+            by_sizes.setdefault(entry["sizes"], []).append(entry)
 
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def known(study: Study) -> list[tuple[str, str]]:
+        found = sorted(by_sizes.get(study.sizes, []), key=lambda entry: entry["path"] != study.path)
+        return [(entry["content"], entry["output"]) for entry in found[:MOST_KNOWN]]
+
+    return known
 
 
-def _lost(scheduler: str | None) -> UserError:
-    where = scheduler or "of this machine"
+def _lost(which: str) -> UserError:
     return UserError(
-        "scheduler-lost", f"The scheduler {where} was lost. What was done is kept.", "Start the same command again."
+        "scheduler-lost", f"The scheduler {which} was lost. What was done is kept.", "Start the same command again."
     )
 
 
-def _gave_up(name: str, study: Study, error: BaseException | None) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _gave_up(study: Study, work: str) -> dict[str, Any]:
     return {
-        **asdict(study),
-        "name": name,
+        **entry_of(study, work),
         "status": FAILED,
-        "output": None,
         "code": "worker-lost",
-        "message": f"{LOST + 1} workers were lost at it ({type(error).__name__}).",
-        "remedy": "Denoise it alone to see why: it may need more memory than a worker has.",
+        "message": "Workers were lost at it, time and again, the last ones when it ran alone.",
+        "remedy": "It may need more memory than a worker has: run fewer --workers, or denoise it alone to see why.",
         "time_s": None,
     }
