@@ -60,18 +60,18 @@ def write_pareto(points: Sequence[Point], papers: Mapping[str, float], path: Pat
         x, y = place(10**first, psnr)
         draw.line([(x, y), (SCALE * RIGHT, y)], fill=GRID, width=SCALE)
         draw.text((x - 8 * SCALE, y), str(psnr), fill=INK, font=small, anchor="rm")
-    best_of = [place(one.seconds, one.psnr) for one in frontier(points)]
-    draw.line([corner for (x, y), (_, before) in zip(best_of[1:], best_of[:-1], strict=True)
-               for corner in ((x, before), (x, y))], fill="#9BC4DE", width=2 * SCALE)  # fmt: skip
+    corners = [place(one.seconds, one.psnr) for one in frontier(points)]
+    steps = [
+        corner for before, here in zip(corners, corners[1:], strict=False) for corner in ((here[0], before[1]), here)
+    ]
+    draw.line([*corners[:1], *steps], fill="#9BC4DE", width=2 * SCALE)
     taken: list[tuple[float, float, float, float]] = []
     for k, (name, seconds) in enumerate(papers.items()):
         x, low = place(seconds, bottom)
         for y in range(SCALE * TOP, int(low), 12 * SCALE):
             draw.line([(x, y), (x, min(y + 6 * SCALE, low))], fill=PAPERS, width=SCALE)
-        at = (x + 5 * SCALE, low - (24 + 18 * k) * SCALE)
-        right = draw.textbbox(at, name, font=small)[2] > SCALE * RIGHT
-        anchor = "rt" if right else "lt"
-        at = (x - 5 * SCALE, at[1]) if right else at
+        left = x > SCALE * (LEFT + RIGHT) / 2 and k % 2 == 1  # two lines close by: a name on either side
+        at, anchor = (x + (-5 if left else 5) * SCALE, low - 24 * SCALE), "rt" if left else "lt"
         draw.text(at, name, fill=PAPERS, font=small, anchor=anchor)
         taken.append(draw.textbbox(at, name, font=small, anchor=anchor))
     for point in points:
