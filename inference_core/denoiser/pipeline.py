@@ -33,6 +33,7 @@ from inference_core.models.card import Card
 from inference_core.models.engines import Engine
 
 AIR = -1024.0  # what the network sees in the place of padding
+FEEDERS = 3  # threads that prepare and finish batches while a GPU computes one; each holds memory there
 FLOOR = -2048.0  # HU; no noise of a usable CT reaches below
 
 
@@ -84,7 +85,7 @@ def denoise_volume(
     strength : float
         0 (the input, to the bit) to 1.
     threads : int, optional
-        Slices worked on at a time; default: one a core.
+        Batches of slices worked on at a time; default: one a core, for a GPU three.
     progress : callable
         Called with (slices done, slices in all), from the calling thread.
     cancelled : callable
@@ -106,7 +107,8 @@ def denoise_volume(
         raise UserError("threads", f"{threads} threads cannot work.", "Choose 1 or more.")
     started = time.perf_counter()
     count = len(volume.voxels)
-    threads = min(threads or available_cores(), -(-count // engine.batch))
+    fitting = available_cores() if engine.batch == 1 else min(FEEDERS, available_cores())
+    threads = min(threads or fitting, -(-count // engine.batch))
     network = MemoryLadder(engine.run, card.multiple_of, card.halo, engine.tile)
     output = np.empty_like(volume.voxels)
 
@@ -207,7 +209,7 @@ def denoise_slices(
             results.append((image.copy(), SliceReport(strength > 0, count, 0.0)))
             continue
         change = _without_low_band(next(residuals), padding | (image > METAL), card)
-        full = round_to(image + change, image.dtype)
+        full = round_to(change + image, image.dtype)
         output = full if strength == 1 else blend(image, difference(image, full), strength)
         moved = largest_low_band_change(image[None], output[None], card)
         results.append((output, SliceReport(False, count, moved)))
@@ -217,7 +219,7 @@ def denoise_slices(
 def largest_low_band_change(before: NDArray[Any], after: NDArray[Any], card: Card) -> float:
     """By how much the low band of any slice moved at most, HU; arrays are [slice, row, column]."""
     moved = (
-        low_band(two - one.astype(np.float64), card.wavelet_level, card.wavelet)
+        low_band(two - one.astype(np.float32), card.wavelet_level, card.wavelet)  # exact for 16-bit integers
         for one, two in zip(before, after, strict=True)
     )
     return max((float(np.abs(change).max()) for change in moved), default=0.0)
@@ -225,12 +227,12 @@ def largest_low_band_change(before: NDArray[Any], after: NDArray[Any], card: Car
 
 def slice_residual(
     image: NDArray[Any], network: Callable[[NDArray[np.float32]], NDArray[np.float32]], card: Card
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """What the network would add to slices, (..., H, W), in HU, before the low band is taken off it."""
     seen = np.clip(image.astype(np.float64), FLOOR, METAL)
     given = (network_input(seen, card.band, card.wavelet_level, card.wavelet) / card.unit_hu).astype(np.float32)
-    out = network(given).astype(np.float64)
-    residual: NDArray[np.float64] = (out - given if card.output == "image" else out) * card.unit_hu
+    out = network(given)
+    residual = (out - given if card.output == "image" else out) * np.float32(card.unit_hu)
     if not np.isfinite(residual).all():
         raise UserError("not-finite", f"The model {card.id} gave values that are no numbers.", "Choose another model.")
     return residual
@@ -241,10 +243,10 @@ def network_input(image: NDArray[np.float64], band: str, level: int, wavelet: st
     return image + 1000 if band == "whole" else image - low_band(image, level, wavelet)
 
 
-def _without_low_band(residual: NDArray[np.float64], kept: NDArray[np.bool_], card: Card) -> NDArray[np.float64]:
+def _without_low_band(residual: NDArray[np.float32], kept: NDArray[np.bool_], card: Card) -> NDArray[Any]:
     """What is added of a residual: nothing where a pixel is ``kept``, nothing that moves a low band the card keeps."""
     if not card.kept_levels:
-        return np.where(kept, 0.0, residual)
+        return np.where(kept, np.float32(0), residual)
     if kept.any():
         return remove_low_band_within(residual, ~kept, card.kept_levels, card.wavelet)
     return remove_low_band(residual, card.kept_levels, card.wavelet)

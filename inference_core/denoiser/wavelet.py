@@ -115,11 +115,12 @@ def low_band(image: ArrayOrTensor, level: int = LEVEL, wavelet: str = WAVELET) -
     Parameters
     ----------
     image : array or tensor, (..., rows, columns)
-        In HU. A numpy array is worked on in float64 whatever its type; a tensor in its own type and place.
+        In HU. A numpy array is worked on in float32 if it is of that type, else in float64; a tensor in its own type
+        and place.
 
     Returns
     -------
-    array (float64) or tensor (as ``image``), same shape, HU.
+    array (float32 or float64) or tensor (as ``image``), same shape, HU.
     """
     x, height, width = _with_axes(image, level, wavelet)
     low: ArrayOrTensor = height[1] @ (height[0] @ x @ width[0].T) @ width[1].T
@@ -150,7 +151,8 @@ def remove_low_band(
     """
     bases: list[Any] = [kept_basis(int(n), levels, wavelet) for n in residual.shape[-2:]]
     if isinstance(residual, np.ndarray):
-        r: Any = residual.astype(np.float64, copy=False)
+        r: Any = _as_float(residual)
+        bases = [basis.astype(r.dtype, copy=False) for basis in bases]
     else:
         r, bases = residual, [residual.new_tensor(basis) for basis in bases]
     v_height, v_width = bases
@@ -211,10 +213,16 @@ def kept_basis(length: int, levels: tuple[int, ...], wavelet: str = WAVELET) -> 
 
 
 def _with_axes(image: Any, level: int, wavelet: str) -> tuple[Any, list[Any], list[Any]]:
-    """``image`` and D and R of its two axes, all of one kind (numpy float64, or tensors like ``image``)."""
+    """``image`` and D and R of its two axes, all of one kind (numpy float32 or float64, or tensors like ``image``)."""
     axes = [axis_low_pass(int(n), level, wavelet) for n in image.shape[-2:]]
     matrices = [[axis.analysis, axis.synthesis] for axis in axes]
     if isinstance(image, np.ndarray):
-        return image.astype(np.float64, copy=False), matrices[0], matrices[1]
+        image = _as_float(image)
+        height, width = ([m.astype(image.dtype, copy=False) for m in axis] for axis in matrices)
+        return image, height, width
     height, width = ([image.new_tensor(m) for m in axis] for axis in matrices)
     return image, height, width
+
+
+def _as_float(image: NDArray[Any]) -> NDArray[Any]:
+    return image if image.dtype == np.float32 else image.astype(np.float64, copy=False)
