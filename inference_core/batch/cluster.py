@@ -59,7 +59,7 @@ def connected(scheduler: str | None, workers: int | None, patience_s: float) -> 
     import dask
     from distributed import Client, LocalCluster
 
-    for logger in ("distributed", "distributed.client"):  # what matters is told by us
+    for logger in ("distributed", "distributed.client", "asyncio"):  # what matters is told by us
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         address: Any = scheduler
@@ -123,6 +123,8 @@ def work_off(
     UserError
         ``worker-unfit``, or what ``book`` raises.
     """
+    from distributed import KilledWorker
+
     queue, suspects = deque(names), deque[str]()
     running: dict[str, Any] = {}
     ended: SimpleQueue[str] = SimpleQueue()
@@ -150,22 +152,28 @@ def work_off(
         except Empty:
             continue
         future = running.pop(name)
-        if future.status == "finished":
-            outcome = _result(future)
-            if outcome.pop("hung", False):
-                _restart(client, future)
-            book(name, outcome)
-        elif future.status == "error":
-            _check_lost_worker(future)
+        try:
+            outcome = future.result(timeout=BEAT_S)
+        except KilledWorker:
             if name == alone:
                 book(name, None)
             else:
                 suspects.append(name)
-        elif future.status == "cancelled":
-            raise SchedulerLost
-        else:  # its worker died with the outcome before we had it; it is being run again
+        except TimeoutError:  # its worker died with the outcome before we had it; it is being run again
             follow(name, future)
             continue
+        except CancelledError as error:
+            raise SchedulerLost from error
+        except Exception as error:  # a task never raises: the worker could not even begin it
+            raise UserError(
+                "worker-unfit",
+                f"A worker cannot run the task ({type(error).__name__}: {error}).",
+                "Install the same version of this package, with the same extras, for every worker.",
+            ) from error
+        else:
+            if outcome.pop("hung", False):
+                _restart(client, future)
+            book(name, outcome)
         future.release()
 
 
@@ -181,25 +189,6 @@ def _threads(client: Any) -> int:
         return sum(threads)
     except (OSError, TimeoutError, CancelledError, AttributeError) as error:  # it went away this moment
         raise SchedulerLost from error
-
-
-def _result(future: Any) -> Any:
-    try:
-        return future.result(timeout=PATIENCE_S)
-    except (OSError, TimeoutError, CancelledError) as error:
-        raise SchedulerLost from error
-
-
-def _check_lost_worker(future: Any) -> None:
-    from distributed import KilledWorker
-
-    error = future.exception()
-    if not isinstance(error, KilledWorker):  # a task never raises: the worker could not even begin it
-        raise UserError(
-            "worker-unfit",
-            f"A worker cannot run the task ({type(error).__name__}: {error}).",
-            "Install the same version of this package, with the same extras, for every worker.",
-        )
 
 
 def _restart(client: Any, future: Any) -> None:
