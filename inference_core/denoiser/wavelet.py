@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 WAVELET = "db3"
 LEVEL = 6
 NEGLIGIBLE = 0.03
+RIDGE = 1e-5  # beside overlaps of 0 to 1
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", NDArray[Any], "Tensor")
 
@@ -161,47 +162,43 @@ def remove_low_band(
 
 
 def remove_low_band_within(
-    residual: NDArray[np.float64],
+    residual: NDArray[Any],
     free: NDArray[np.bool_],
     levels: tuple[int, ...] = (LEVEL,),
     wavelet: str = WAVELET,
-    tolerance: float = 1.0,
-) -> NDArray[np.float64]:
+) -> NDArray[Any]:
     """As :func:`remove_low_band`, for a residual that must be zero outside ``free``.
 
-    Zeroing the cleaned residual there would move the low band again. The least change that puts back the coarsest
-    level is found by conjugate gradients on its few coefficients; finer levels are kept but near the rim of ``free``.
+    Zeroing the cleaned residual there would move the low band again. The least change within ``free`` that puts back
+    the coarsest level, V c V^T there, is found from its few coefficients c: (V^T V over ``free``) c = what is left.
+    Finer levels are kept but near the rim of ``free``.
 
     Parameters
     ----------
     residual : (rows, columns) array
     free : (rows, columns) bool array
         Pixels that may change.
-    tolerance : float
-        Largest coefficient of the coarsest low band that may remain; 1 moves no pixel of that band by 0.1.
 
     Returns
     -------
-    (rows, columns) float64 array, zero outside ``free``.
+    (rows, columns) array of the residual's kind (see :func:`low_band`), zero outside ``free``.
     """
-    cleaned = np.where(free, remove_low_band(np.where(free, residual, 0.0), levels, wavelet), 0.0)
-    v_height, v_width = (kept_basis(n, (max(levels),), wavelet) for n in residual.shape)
-
-    def spread(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(free, v_height @ coefficients @ v_width.T, 0.0)
-
+    inside = free.astype(_as_float(residual[:1]).dtype)
+    cleaned = remove_low_band(residual * inside, levels, wavelet) * inside
+    v_height, v_width = (kept_basis(n, (max(levels),), wavelet).astype(inside.dtype) for n in residual.shape)
     left = v_height.T @ cleaned @ v_width
-    solution, direction = np.zeros_like(left), left.copy()
-    for _ in range(left.size):
-        if np.abs(left).max() < tolerance:
-            break
-        image = v_height.T @ spread(direction) @ v_width
-        step = np.sum(left**2) / np.sum(direction * image)
-        solution += step * direction
-        fresh = left - step * image
-        direction = fresh + np.sum(fresh**2) / np.sum(left**2) * direction
-        left = fresh
-    return cleaned - spread(solution)
+    overlap = _products(v_height).T @ inside @ _products(v_width)  # of columns a, b and rows c, d: [ac, bd]
+    shape = (v_height.shape[1],) * 2 + (v_width.shape[1],) * 2
+    system = overlap.reshape(shape).transpose(0, 2, 1, 3).reshape(left.size, left.size)
+    system[np.diag_indices(left.size)] += RIDGE  # where hardly a pixel is free, the coefficients are not unique
+    coefficients = np.linalg.solve(system, left.ravel()).reshape(left.shape)
+    cleaned -= (v_height @ coefficients @ v_width.T) * inside
+    return cleaned
+
+
+def _products(basis: NDArray[Any]) -> NDArray[Any]:
+    """(length, rank^2) products of each two columns."""
+    return (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
 
 
 @lru_cache(maxsize=64)
