@@ -146,10 +146,15 @@ def _dense(x: Tensor, block: nn.Module) -> Tensor:
         got = F.conv2d(seen[-1], part, None if k else torch.cat(biases[:-1]))
         sums = sums + got if k else got  # of the layers to come
         growth, start = len(thin[k]), stop
-        seen.append(_padded(F.leaky_relu(sums[:, :growth], SLOPE)))
-        sums = sums[:, growth:]
+        seen.append(_padded(F.leaky_relu(_packed(sums[:, :growth]), SLOPE)))
+        sums = _packed(sums[:, growth:])
     branch = F.leaky_relu(F.conv2d(torch.cat(seen, 1), last, biases[-1]), SLOPE)
-    return x + SCALE * branch.to(x.dtype)
+    return torch.add(x, branch.to(x.dtype), alpha=SCALE)
+
+
+def _packed(x: Tensor) -> Tensor:
+    """Some of the channels, without gaps in memory: what is done to each pixel then takes half the time."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _padded(x: Tensor) -> Tensor:
