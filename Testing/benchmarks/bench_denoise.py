@@ -205,16 +205,16 @@ def headline(measured: Measured) -> str:
 
 def generator_differences() -> str:
     """How far the papers' generator, imported, is from their path."""
-    found = {engine: start(_compare, engine).recv() for engine in ("torch", "onnxruntime")}
-    said = ", ".join(f"{value:.4f} ({engine})" for engine, value in found.items())
+    found = {how: start(_compare, how).recv() for how in (("torch",), ("torch", "bfloat16"), ("onnxruntime",))}
+    said = ", ".join(f"{value:.4f} ({', '.join(how)})" for how, value in found.items())
     return f"Papers' generator imported, against their path, largest difference before rounding, HU: {said}.\n"
 
 
-def _compare(engine_name: str, pipe) -> None:
+def _compare(how: tuple[str, ...], pipe) -> None:
     import torch
     from papers_path import high_band, make_generator
 
-    (run, _), generator = papers_generator(engine_name), make_generator()
+    (run, _), generator = papers_generator(*how), make_generator()
     low = phantom(SEEDS[0], 1).low
     image = low.voxels[0].astype(np.float32)  # floats are not rounded on the way out
     x = (image + 1000) / 2000

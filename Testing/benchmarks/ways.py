@@ -65,6 +65,7 @@ def all_ways(further: list[str]) -> list[Way]:
         Way(PAPERS, papers, scored=False),
         Way(PAPERS_TUNED, papers_keeping_memory, scored=False),
         Way("papers' generator imported, torch", papers_generator, ("torch",), scored=False),
+        Way("papers' generator imported, torch, bfloat16", papers_generator, ("torch", "bfloat16"), scored=False),
         Way("papers' generator imported, onnxruntime", papers_generator, ("onnxruntime",), scored=False),
         *model_ways(further),
         *filter_ways(),
@@ -117,14 +118,14 @@ def papers_keeping_memory() -> tuple[Run, None]:
     return papers()
 
 
-def model(name: str, engine_name: str, device: str = "cpu") -> tuple[Run, None]:
+def model(name: str, engine_name: str, device: str = "cpu", precision: str = "float32") -> tuple[Run, None]:
     """A model through the pipeline that users run."""
     from inference_core.denoiser.pipeline import denoise_volume
     from inference_core.models.engines import open_engine
     from inference_core.models.registry import find_model
 
     card = find_model(name, "denoise-ct")
-    engine = open_engine(card, engine_name, device)
+    engine = open_engine(card, engine_name, device, precision)
     return lambda ct: denoise_volume(ct, card, engine, threads=1)[0].voxels[0], None
 
 
@@ -134,7 +135,7 @@ def padded(name: str, engine_name: str) -> tuple[Run, None]:
     return lambda ct: run(with_padding(ct)), None
 
 
-def papers_generator(engine_name: str) -> tuple[Run, None]:
+def papers_generator(engine_name: str, precision: str = "float32") -> tuple[Run, None]:
     """The papers' generator, weights and all, imported as users import its checkpoints."""
     import torch
     from papers_path import make_generator
@@ -154,7 +155,7 @@ def papers_generator(engine_name: str) -> tuple[Run, None]:
         checkpoint = Path(folder) / "genA2B.pth"
         torch.save(state, checkpoint)
         main(["models", "import", str(checkpoint), "--from", "dml_ct"])
-        return model("dml-ct", engine_name)
+        return model("dml-ct", engine_name, precision=precision)
 
 
 def classical(name: str) -> tuple[Run, Tune]:

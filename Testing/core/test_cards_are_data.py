@@ -131,10 +131,7 @@ def test_a_name_on_a_card_leads_to_no_other_folder(card, identifier):
     [
         "../secret.bin",
         "/etc/passwd",
-        pytest.param(
-            "secret.bin",
-            marks=pytest.mark.xfail(strict=True, reason="onnxruntime looks for it in the folder that it is run in"),
-        ),
+        "secret.bin",
     ],
 )
 def test_weights_that_point_to_other_files_are_not_followed(card, place):

@@ -10,6 +10,7 @@ speed, where the processor has instructions for it. The other networks are fast 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,8 @@ def _open_onnxruntime(card: ModelCard) -> Engine:
     options.intra_op_num_threads = 1  # slices run in parallel instead
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Weights in a further file would come in past the card's sha256, from wherever the process was started.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     session = onnxruntime.InferenceSession(card.file("onnx").read_bytes(), options, providers=["CPUExecutionProvider"])
     feed = session.get_inputs()[0].name
 
