@@ -59,6 +59,48 @@ def test_a_volume_that_lacks_its_last_bytes_gets_no_name(ct, tmp_path, suffix, m
     np.testing.assert_array_equal(read_volume(tmp_path / "out" / f"ct{suffix}").voxels, ct.voxels)
 
 
+@pytest.mark.parametrize("suffix", [".nhdr", ".mhd"])
+def test_a_header_that_found_no_room_is_not_taken_for_whole(ct, tmp_path, suffix, monkeypatch):
+    """The voxels may take the last byte of a disk, and the header stays empty or is cut."""
+    import SimpleITK as sitk
+
+    real = sitk.WriteImage
+    write_volume(ct, tmp_path / f"whole{suffix}")
+    length = (tmp_path / f"whole{suffix}").stat().st_size
+    for kept in (0, 1, length // 2, length - 1):
+
+        def write(image, name, kept=kept):
+            real(image, name)
+            os.truncate(name, kept)
+
+        monkeypatch.setattr(sitk, "WriteImage", write)
+        assert refused(lambda: write_volume(ct, tmp_path / f"out{suffix}")).code == "write-failed"
+    assert {file.stem for file in tmp_path.iterdir()} == {"whole"}
+
+
+@posix
+def test_a_series_without_room_is_told_in_one_line(tmp_path):
+    from made_derived import DERIVATION
+
+    from inference_core.image.dicom_writing import write_series as write_derived
+
+    write_series(tmp_path / "in", stored_ct(3))
+    volume = read_volume(tmp_path / "in")
+    with files_of_at_most(5000):
+        error = refused(
+            lambda: write_derived(
+                volume,
+                volume.voxels,
+                tmp_path / "out",
+                DERIVATION,
+            )
+        )
+    assert error.code == "write-failed"
+    assert "File too large" in error.message
+    assert "\n" not in error.message
+    assert {file.name for file in tmp_path.iterdir()} == {"in"}
+
+
 @posix
 def test_a_side_file_without_room_is_told_in_words(tmp_path):
     with files_of_at_most(10):

@@ -8,6 +8,7 @@ Needs the right to mount (root); where that is not given it says so and ends wit
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -130,6 +131,7 @@ def check(work: Path) -> list[Tally]:
 
 def main() -> int:
     """Check; fail where something is against the rule."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and the disk is unmounted
     with tempfile.TemporaryDirectory() as text:
         try:
             with small_disk(Path(text, "disk")):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,9 +110,11 @@ def plainly(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        chain = (error, error.__cause__)  # pydicom wraps the disk's error into one of many lines
+        reasons = [one.strerror for one in chain if isinstance(one, OSError) and one.strerror]
         raise UserError(
             "write-failed",
-            f"{path} could not be written: {error.strerror or error}.",
+            f"{path} could not be written: {reasons[0] if reasons else error}.",
             "Check the free space on that disk and your rights.",
         ) from error
 
@@ -171,7 +174,7 @@ def write_volume(volume: Volume, path: Path, wanted: Callable[[], bool] = lambda
             raise UserError(
                 "write-failed", f"{path} could not be written: {reason}", "Check the free space on that disk."
             ) from error
-        if not _is_whole(aside / path.name, voxels.nbytes):  # ITK may say nothing of a full disk
+        if not _is_whole(aside / path.name, image, voxels.nbytes):  # ITK may say nothing of a full disk
             raise UserError("write-failed", f"{path} could not be written whole.", "Check the free space on that disk.")
         if not wanted():
             raise Cancelled
@@ -180,12 +183,29 @@ def write_volume(volume: Volume, path: Path, wanted: Callable[[], bool] = lambda
             os.replace(file, path.absolute().parent / file.name)
 
 
-def _is_whole(path: Path, size: int) -> bool:
+def _is_whole(path: Path, image: Any, size: int) -> bool:
     """Whether a file that ITK wrote, uncompressed but for ``.nii.gz``, holds all ``size`` bytes of its voxels."""
     if ".nii" in path.name.lower():
         return nifti_is_whole(path)
     if made := [file for file in data_files(path) if file.exists()]:
-        return made[0].stat().st_size == size
+        return made[0].stat().st_size == size and _says_the_same(path, image)
     with path.open("rb") as file:
         end = HEADER_END.search(file.read(HEADER_BYTES))
     return end is not None and path.stat().st_size == end.end() + size
+
+
+def _says_the_same(header: Path, image: Any) -> bool:
+    """Whether a header (.nhdr, .mhd) is whole: it may be the file that found no more room."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(itk_name(header))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return False
+    same = np.allclose(reader.GetOrigin(), image.GetOrigin()) and np.allclose(
+        reader.GetDirection(), image.GetDirection()
+    )
+    kinds = reader.GetPixelID() == image.GetPixelID() and np.allclose(reader.GetSpacing(), image.GetSpacing())
+    return same and kinds and reader.GetSize() == image.GetSize() and header.read_bytes().endswith(b"\n")
