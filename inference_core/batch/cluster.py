@@ -159,17 +159,18 @@ def work_off(
                 book(name, None)
             else:
                 suspects.append(name)
-        except TimeoutError:  # its worker died with the outcome before we had it; it is being run again
-            follow(name, future)
-            continue
         except CancelledError as error:
             raise SchedulerLost from error
-        except Exception as error:  # a task never raises: the worker could not even begin it
-            raise UserError(
-                "worker-unfit",
-                f"A worker cannot run the task ({type(error).__name__}: {error}).",
-                "Install the same version of this package, with the same extras, for every worker.",
-            ) from error
+        except Exception as error:
+            if future.status == "error":  # a task never raises: the worker could not even begin it
+                raise UserError(
+                    "worker-unfit",
+                    f"A worker cannot run the task ({type(error).__name__}: {error}).",
+                    "Install the same version of this package, with the same extras, for every worker.",
+                ) from error
+            # Who holds the outcome went away before we had it, and it is being run again; or the scheduler went away.
+            follow(name, future)
+            continue
         else:
             if outcome.pop("hung", False):
                 _restart(client, future)
