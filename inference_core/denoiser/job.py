@@ -6,6 +6,8 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,15 +129,16 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
     before = _with_known(read_volume(job.input, job.series), job)
     if _writes_series(job):
         check_has_files(before)
-    said_of_input = input_part(before)
+    with ThreadPoolExecutor(1) as beside:
+        hashing = beside.submit(input_part, before)
+        warnings = [*before.warnings, *check_ct(before)]
+        if denoised_before(before.files):
+            warnings.append("This series is itself denoised; denoise the original instead.")
+        rois = _read_rois(job, before)
+        noise = noise_level(before.voxels)
+        said_of_input = hashing.result()
     if earlier:
         check_input(earlier, said_of_input)
-    warnings = [*before.warnings, *check_ct(before)]
-    if denoised_before(before.files):
-        warnings.append("This series is itself denoised; denoise the original instead.")
-    rois = _read_rois(job, before)
-    noise = noise_level(before.voxels)
-    if earlier:
         card, reason = _model_of(earlier), "as in the earlier result"
     elif job.model is None:
         card, reason = suggest_denoiser(before.modality, before.kernel, noise)
@@ -164,68 +167,72 @@ def run(job: DenoiseJob, emit: Emit, cancelled: Callable[[], bool]) -> dict[str,
             f"The memory did not suffice for whole slices: tiles of {done.tile} pixels were used (same result)."
         )
         emit("warning", message=warnings[-1])
-    result_sha256 = sha256_of_voxels(after.voxels)
-    if earlier:
-        check_result(earlier, result_sha256)
-    low_band_change, written_sha256 = done.low_band_change, result_sha256
-    if _writes_series(job):
-        after, clipped = storable(after, before.voxels)
-        written_sha256 = sha256_of_voxels(after.voxels)
-        if clipped:
-            low_band_change = largest_low_band_change(before.voxels, after.voxels, card)
-            warnings.append(f"{clipped} voxels were set to the nearest value that the source's DICOM files can hold.")
+    with _written_early(job, after, cancelled) as finish, ThreadPoolExecutor(1) as beside:
+        result_sha256 = sha256_of_voxels(after.voxels)
+        if earlier:
+            check_result(earlier, result_sha256)
+        low_band_change, written_sha256 = done.low_band_change, result_sha256
+        if _writes_series(job):
+            after, clipped = storable(after, before.voxels)
+            written_sha256 = sha256_of_voxels(after.voxels)
+            if clipped:
+                low_band_change = largest_low_band_change(before.voxels, after.voxels, card)
+                warnings.append(
+                    f"{clipped} voxels were set to the nearest value that the source's DICOM files can hold."
+                )
+                emit("warning", message=warnings[-1])
+        noise_after = beside.submit(noise_level, after.voxels)
+        check = check_ct_numbers(before.voxels, after.voxels, job.strength, threads)
+        moved = what_moved(check, low_band_change)
+        if moved:
+            warnings.append(f"CT numbers moved: {moved}. Do not measure on this result.")
             emit("warning", message=warnings[-1])
-    check = check_ct_numbers(before.voxels, after.voxels, job.strength, threads)
-    moved = what_moved(check, low_band_change)
-    if moved:
-        warnings.append(f"CT numbers moved: {moved}. Do not measure on this result.")
-        emit("warning", message=warnings[-1])
-    moment = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "denoise_s": round(done.seconds, 2)}
-    report: dict[str, Any] = {
-        "software": {"name": "faithful-imaging", "version": __version__, "python": platform.python_version()},
-        "input": {
-            # The name of a folder with a patient's series is often the patient's.
-            "name": "DICOM series" if before.files else Path(job.input).name,
-            "shape": list(before.voxels.shape),
-            "spacing_mm": list(before.spacing),
-            "modality": before.modality,
-            "kernel": before.kernel,
-            "sha256_voxels": said_of_input["sha256"],
-        },
-        "output": {
-            "name": Path(job.output).name,
-            "format": "DICOM series" if _writes_series(job) else "volume file",
-            "sha256_voxels": written_sha256,
-        },
-        "model": {"id": card.id, "reason": reason, "sha256": card.sha256},
-        "engine": {
-            "name": engine.name,
-            "device": engine.device,
-            "precision": engine.precision,
-            "threads": done.threads,
-            "tile": done.tile,
-        },
-        "strength": job.strength,
-        "noise_hu": {"before": round(noise, 2), "after": round(noise_level(after.voxels), 2)},
-        "ct_number_check": {
-            "passed": not moved,
-            "low_band_change_hu": round(low_band_change, 4),
-            "tissues": [asdict(row) for row in check],
-        },
-        "rois": _measure(rois, before, after),
-        "slices": {"all": done.slices, "constant": done.constant_slices, "padding_voxels": done.padding_voxels},
-        "warnings": warnings,
-        "time": {"read_s": round(read_seconds, 2), **moment},
-    }
-    report["provenance"] = {
-        **made_by,
-        "parameters": {"strength": job.strength},
-        "input": said_of_input,
-        "result": {"sha256": result_sha256},
-        "ct_numbers": ct_number_part(report["ct_number_check"]),
-        "time": moment,
-    }
-    _write(job, before, after, report, emit, cancelled)
+        moment = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "denoise_s": round(done.seconds, 2)}
+        report: dict[str, Any] = {
+            "software": {"name": "faithful-imaging", "version": __version__, "python": platform.python_version()},
+            "input": {
+                # The name of a folder with a patient's series is often the patient's.
+                "name": "DICOM series" if before.files else Path(job.input).name,
+                "shape": list(before.voxels.shape),
+                "spacing_mm": list(before.spacing),
+                "modality": before.modality,
+                "kernel": before.kernel,
+                "sha256_voxels": said_of_input["sha256"],
+            },
+            "output": {
+                "name": Path(job.output).name,
+                "format": "DICOM series" if _writes_series(job) else "volume file",
+                "sha256_voxels": written_sha256,
+            },
+            "model": {"id": card.id, "reason": reason, "sha256": card.sha256},
+            "engine": {
+                "name": engine.name,
+                "device": engine.device,
+                "precision": engine.precision,
+                "threads": done.threads,
+                "tile": done.tile,
+            },
+            "strength": job.strength,
+            "noise_hu": {"before": round(noise, 2), "after": round(noise_after.result(), 2)},
+            "ct_number_check": {
+                "passed": not moved,
+                "low_band_change_hu": round(low_band_change, 4),
+                "tissues": [asdict(row) for row in check],
+            },
+            "rois": _measure(rois, before, after),
+            "slices": {"all": done.slices, "constant": done.constant_slices, "padding_voxels": done.padding_voxels},
+            "warnings": warnings,
+            "time": {"read_s": round(read_seconds, 2), **moment},
+        }
+        report["provenance"] = {
+            **made_by,
+            "parameters": {"strength": job.strength},
+            "input": said_of_input,
+            "result": {"sha256": result_sha256},
+            "ct_numbers": ct_number_part(report["ct_number_check"]),
+            "time": moment,
+        }
+        _write(job, before, after, report, finish, emit, cancelled)
     return report
 
 
@@ -344,21 +351,38 @@ def _measure(rois: list[Any], before: Volume, after: Volume) -> list[dict[str, A
     return [asdict(row) for row in compare(before, after, rois)]
 
 
+def _written_early(
+    job: DenoiseJob, after: Volume, cancelled: Callable[[], bool]
+) -> AbstractContextManager[Callable[[], None] | None]:
+    """A volume file is written while its CT numbers are checked; a series waits for the check, which it tells of."""
+    from inference_core.image.writing import written_early
+
+    if _writes_series(job):
+        return nullcontext()
+    return written_early(after, Path(job.output), lambda: not cancelled())
+
+
 def _write(
-    job: DenoiseJob, before: Volume, after: Volume, report: dict[str, Any], emit: Emit, cancelled: Callable[[], bool]
+    job: DenoiseJob,
+    before: Volume,
+    after: Volume,
+    report: dict[str, Any],
+    finish: Callable[[], None] | None,
+    emit: Emit,
+    cancelled: Callable[[], bool],
 ) -> None:
     """Each file whole or not at all, the volume first: its picture and report are never there without it."""
     from inference_core.image.dicom_header import Derivation
     from inference_core.image.dicom_writing import write_series
     from inference_core.image.picture import write_comparison
-    from inference_core.image.writing import write_aside, write_volume
+    from inference_core.image.writing import write_aside
 
     emit("progress", stage="write", done=0, total=1, eta_s=None)
-    if _writes_series(job):
+    if finish is None:
         derivation = Derivation(report["model"]["id"], job.strength, report["provenance"])
         write_series(after, before.voxels, Path(job.output), derivation, wanted=lambda: not cancelled())
     else:
-        write_volume(after, Path(job.output), wanted=lambda: not cancelled())
+        finish()
     if job.picture:
         write_aside(Path(job.picture), lambda path: write_comparison(before, after, path))
     if job.report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from inference_core.image.reading import VOLUME_SUFFIXES, itk_name, nifti_is_who
 from inference_core.image.volume import Volume
 from inference_core.scratch import scratch_folder
 
-__all__ = ["check_folder", "check_writable", "data_files", "plainly", "write_aside", "write_volume"]
+__all__ = ["check_folder", "check_writable", "data_files", "plainly", "write_aside", "write_volume", "written_early"]
 
 HEADER_END = re.compile(rb"\n\r?\n|ElementDataFile = LOCAL\r?\n")  # of a .nrrd, of a .mha
 HEADER_BYTES = 1 << 16
@@ -181,6 +182,32 @@ def write_volume(volume: Volume, path: Path, wanted: Callable[[], bool] = lambda
         # A header (.nhdr, .mhd) names its data file: the data moves first, the header last.
         for file in sorted(aside.iterdir(), key=lambda file: file.name == path.name):
             os.replace(file, path.absolute().parent / file.name)
+
+
+@contextmanager
+def written_early(
+    volume: Volume, path: Path, wanted: Callable[[], bool] = lambda: True
+) -> Iterator[Callable[[], None]]:
+    """Write a volume aside while the caller still measures it; as :func:`write_volume` otherwise.
+
+    Yields
+    ------
+    callable
+        Moves it into place, or raises what :func:`write_volume` raises. Where it is not called, nothing is written.
+    """
+    decided: Future[bool] = Future()
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as beside:
+        writing = beside.submit(write_volume, volume, path, lambda: decided.result() and wanted())
+
+        def finish() -> None:
+            decided.set_result(True)
+            writing.result()
+
+        try:
+            yield finish
+        finally:
+            if not decided.done():
+                decided.set_result(False)
 
 
 def _is_whole(path: Path, image: Any, size: int) -> bool:
