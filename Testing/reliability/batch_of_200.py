@@ -57,9 +57,8 @@ def start(studies: Path, out: Path) -> subprocess.Popen[str]:
     """The command, in a process group of its own."""
     code = "import sys; from inference_core.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "batch", str(studies), str(out), "--workers", "2"]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
+    said = Path(out.parent, "said").open("w")  # noqa: SIM115 - the process keeps it
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True)
 
 
 def booked(out: Path) -> int:
@@ -72,7 +71,8 @@ def wait_for(out: Path, count: int, batch: subprocess.Popen[str]) -> None:
     """Until so many studies are booked."""
     while booked(out) < count:
         if batch.poll() is not None:
-            raise SystemExit(f"The batch ended by itself after {booked(out)} studies.")
+            told = Path(out.parent, "said").read_text()
+            raise SystemExit(f"The batch ended by itself after {booked(out)} studies:\n{told}")
         time.sleep(0.05)
 
 
