@@ -89,7 +89,7 @@ def denoise_volume(
     progress : callable
         Called with (slices done, slices in all), from the calling thread.
     cancelled : callable
-        Asked before each slice.
+        Asked before each batch of slices, and five times a second.
 
     Returns
     -------

@@ -62,7 +62,7 @@ class MemoryLadder:
     run, multiple_of, halo
         As for :func:`run_network`.
     tile : int, optional
-        What to start with, where an engine asks for tiles.
+        What to start with, where an engine asks for tiles: one of :data:`TILE_LADDER`.
 
     Attributes
     ----------

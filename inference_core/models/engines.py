@@ -3,8 +3,8 @@
 Both take and give float32 arrays; their outputs agree within 0.01 HU. onnxruntime is what ``auto`` chooses on the CPU,
 with or without torch: it starts in a tenth of torch's time.
 
-``bfloat16`` is for the papers' generator alone, whose dense blocks may compute in it: half a HU at most, and twice the
-speed, where the processor has instructions for it. The other networks are fast enough without.
+``bfloat16`` is for the papers' generator alone, whose dense blocks may compute in it: half a HU at most, nearly twice
+the speed of float32, where the processor has instructions for it. The other networks are fast enough without.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Engine:
 GPU_BATCH = 8  # slices a call on a GPU, which one slice does not fill
 PAGED_TILE = 256  # pixels; keeps a wide network's features below the size at which an allocator maps each anew
 PRECISIONS = ("float32", "bfloat16")
-WIDE = "rrdb_sn"  # the network whose layers take over 32 MiB a slice
+WIDE = "rrdb_sn"  # the papers' generator: its layers take over 32 MiB a slice, its branches may be bfloat16
 
 
 def open_engine(card: ModelCard, name: str = "auto", device: str = "auto", precision: str = "float32") -> Engine:
@@ -63,7 +63,7 @@ def open_engine(card: ModelCard, name: str = "auto", device: str = "auto", preci
 
     Parameters
     ----------
-    card : Card
+    card : ModelCard
     name : str
         ``auto``, ``onnxruntime`` or ``torch``.
     device : str
@@ -79,6 +79,12 @@ def open_engine(card: ModelCard, name: str = "auto", device: str = "auto", preci
     """
     if precision not in PRECISIONS:
         raise UserError("no-such-precision", f"There is no precision {precision!r}.", "Choose float32 or bfloat16.")
+    if precision == "bfloat16" and card.architecture != WIDE:
+        raise UserError(
+            "no-bfloat16",
+            f"The network of {card.id} ({card.architecture}) computes in float32 only.",
+            "Leave the precision out.",
+        )
     if name not in ("auto", "onnxruntime", "torch"):
         raise UserError("no-such-engine", f"There is no engine {name!r}.", "Choose auto, onnxruntime or torch.")
     on_cpu = device in ("auto", "cpu")
@@ -130,7 +136,7 @@ def _open_torch(card: ModelCard, device: str, precision: str) -> Engine:
     torch.backends.cudnn.allow_tf32 = False  # its 10 bits would show in CT numbers
     network = load_network(card)
     if precision == "bfloat16":
-        _check_bfloat16(card, network, place)
+        _check_bfloat16(place)
         network.compute_branches_in_bfloat16()  # type: ignore[operator]
     network = network.to(device=place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     pages = place.type == "cpu" and card.architecture == WIDE and not keep_freed_memory()
@@ -148,16 +154,10 @@ def _open_torch(card: ModelCard, device: str, precision: str) -> Engine:
     return Engine("torch", str(place), run, precision, batch, PAGED_TILE if pages else None)
 
 
-def _check_bfloat16(card: ModelCard, network: Any, place: Any) -> None:
-    """Refuse bfloat16 where it would spoil the image or be slower than float32."""
+def _check_bfloat16(place: Any) -> None:
+    """Refuse bfloat16 where it would be slower than float32."""
     import torch
 
-    if not hasattr(network, "compute_branches_in_bfloat16"):
-        raise UserError(
-            "no-bfloat16",
-            f"The network of {card.id} ({card.architecture}) computes in float32 only.",
-            "Leave the precision out.",
-        )
     found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if place.type == "cpu" and not any(found.get(name) for name in ("avx512_bf16", "amx_bf16")):
         raise UserError(
