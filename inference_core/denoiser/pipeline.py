@@ -109,7 +109,7 @@ def denoise_volume(
     count = len(volume.voxels)
     fitting = available_cores() if engine.batch == 1 else min(FEEDERS, available_cores())
     threads = min(threads or fitting, -(-count // engine.batch))
-    network = MemoryLadder(engine.run, card.multiple_of, card.halo, engine.tile)
+    network = MemoryLadder(engine.run, card.multiple_of, card.halo, engine.tile, engine.batch > 1)
     output = np.empty_like(volume.voxels)
 
     def work(first: int) -> list[SliceReport]:

@@ -63,6 +63,8 @@ class MemoryLadder:
         As for :func:`run_network`.
     tile : int, optional
         What to start with, where an engine asks for tiles: one of :data:`TILE_LADDER`.
+    together : bool
+        Whether several slices are given at a time.
 
     Attributes
     ----------
@@ -70,9 +72,10 @@ class MemoryLadder:
         Pixels a side of the tiles now in use; None is the whole slice.
     """
 
-    def __init__(self, run: Run, multiple_of: int, halo: int, tile: int | None = None) -> None:
+    def __init__(self, run: Run, multiple_of: int, halo: int, tile: int | None = None, together: bool = False) -> None:
         self._run, self._multiple_of, self._halo = run, multiple_of, halo
-        self._rungs = [(True, tile)] + [(False, size) for size in TILE_LADDER[TILE_LADDER.index(tile) :]]
+        singly = [(False, size) for size in TILE_LADDER[TILE_LADDER.index(tile) :]]
+        self._rungs = [(True, tile), *singly] if together else singly
         self._step = 0
         self._lock = threading.Lock()
 
