@@ -133,3 +133,12 @@ def test_weights_that_fit_their_card_and_no_network_are_refused(tmp_path, damage
         load_network(card)
     assert caught.value.code == "model-damaged"
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("limit", [float("inf"), float("nan"), 0, -1.0])
+def test_a_limit_that_no_frame_could_pass_or_fail_is_refused(limit):
+    from inference_core.translator.job import job_from
+
+    with pytest.raises(UserError) as caught:
+        job_from({"input": "a", "output": "b", "model": "plain-to-mucosa", "limit": limit})
+    assert caught.value.code == "limit"

@@ -127,7 +127,7 @@ def job_from(message: dict[str, Any]) -> TranslateJob:
     if wrong:
         raise UserError("bad-job", f"The job's {', '.join(wrong)} is of the wrong type.", "Send the documented types.")
     job = TranslateJob(**given)
-    if not job.limit > 0:
+    if not 0 < job.limit < float("inf"):
         raise UserError("limit", f"The limit is {job.limit:g} pixels.", "Give one above 0; 1 is usual.")
     return job
 
