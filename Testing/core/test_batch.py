@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 
@@ -129,6 +130,34 @@ def test_a_study_that_kills_its_workers_or_hangs_is_given_up_and_those_beside_it
         "5.nrrd": None,
     }  # fmt: skip
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def without_looking_first(monkeypatch):
+    """As on a scheduler, whose workers nobody looked at before."""
+    from inference_core.batch import run as module
+
+    monkeypatch.setattr(module, "_fault_of_setup", lambda *given: None)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_model_that_cannot_be_opened_ends_the_batch_and_is_no_matter_of_the_studies(tmp_path, monkeypatch, looks):
+    from inference_core.models.registry import find_model
+
+    studies, out = tmp_path / "studies", tmp_path / "out"
+    for number in range(3):
+        write_study(studies / f"{number}.nrrd", number)
+    card = find_model("fast")
+    for suffix in card.sha256:
+        (tmp_path / f"fast.{suffix}").write_bytes(b"other weights")
+    (tmp_path / "fast.json").write_text(json.dumps(card.text | {"id": "mine"}))
+    if not looks:
+        without_looking_first(monkeypatch)
+    with pytest.raises(UserError) as error:
+        run(studies, out, Recipe(model=str(tmp_path / "fast.json")), workers=1)
+    assert error.value.code == "model-damaged"
+    assert "the same command goes on" in error.value.remedy
+    assert not (out / "ledger.jsonl").exists()  # none was refused for it
+    assert not (out / "running").exists()
 
 
 def test_a_folder_for_results_that_is_the_archive_and_a_scheduler_that_is_not_there_say_so(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import shutil
 import threading
 import time
@@ -96,6 +97,11 @@ def test_a_worker_with_other_models_does_nothing(archive):
     here = order(archive)
     entry = denoise_study(Order(here.root, here.out, here.recipe, "of another version"), study_of(archive), [])
     assert entry["code"] == "other-version"
+    assert platform.node() in entry["message"]
+    recipe = Recipe(model="mine")
+    entry = denoise_study(Order(here.root, here.out, recipe, "where it is there"), study_of(archive), [])
+    assert entry["code"] == "no-such-model"
+    assert platform.node() in entry["message"]
     assert not any((archive / "out").iterdir())
 
 

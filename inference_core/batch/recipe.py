@@ -28,6 +28,20 @@ class Recipe:
     format: str = ".nrrd"
     """Of the results: one of `FORMATS`; ``dicom`` makes derived series of DICOM input."""
 
+    def cards(self) -> list[Any]:
+        """Of the named model, or of all that may be chosen.
+
+        Raises
+        ------
+        UserError
+            Where the named model is not there.
+        """
+        from inference_core.models.registry import find_model, list_models
+
+        if self.model is not None:
+            return [find_model(self.model, "denoise-ct")]
+        return [card for card in list_models("denoise-ct") if card.automatic]
+
     def work(self) -> str:
         """What makes a result another: all settings but the threads, the version of this package, and the models.
 
@@ -38,13 +52,8 @@ class Recipe:
         UserError
             Where the named model is not there.
         """
-        from inference_core.models.registry import find_model, list_models
-
-        cards = [card for card in list_models("denoise-ct") if card.automatic]
-        if self.model is not None:
-            cards = [find_model(self.model, "denoise-ct")]
         settings = {name: value for name, value in asdict(self).items() if name not in ("threads", "model")}
-        told = {"settings": settings, "models": [card.text for card in cards], "version": __version__}
+        told = {"settings": settings, "models": [card.text for card in self.cards()], "version": __version__}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from inference_core.batch.lock import only_one
 from inference_core.batch.recipe import Recipe
 from inference_core.batch.studies import Study, find_studies
 from inference_core.batch.summary import write_summary
-from inference_core.batch.task import Order, denoise_study, entry_of, whole_result
+from inference_core.batch.task import SETUP, Order, denoise_study, entry_of, fault_of_setup, whole_result
 from inference_core.errors import UserError
 from inference_core.extras import need
 from inference_core.scratch import sweep_stale
 
+SETUP_S = 120.0  # for a worker to open the models
 MOST_KNOWN = 1000  # results that a study is compared with
 Emit = Callable[..., None]
 """``emit(kind, **fields)``:
@@ -53,8 +55,8 @@ def run_batch(
     Raises
     ------
     UserError
-        ``missing-package``, ``no-such-model``, ``no-such-folder``, ``same-folder``, ``no-studies``, ``not-writable``,
-        ``output-not-writable``, ``busy``, ``no-scheduler``, ``scheduler-lost``, ``other-version``, ``worker-unfit``.
+        ``missing-package``, ``no-such-folder``, ``same-folder``, ``no-studies``, ``not-writable``, ``busy``,
+        ``output-not-writable``, ``no-scheduler``, ``scheduler-lost``, ``worker-unfit``, and those of `SETUP`.
     """
     need("distributed", "batch", "A batch")
     order = Order(str(root), str(out), recipe, recipe.work())
@@ -116,8 +118,8 @@ def _work(
     def book(name: str, outcome: dict[str, Any] | None) -> None:
         study = left[name]
         entry = outcome or _gave_up(study, order.work)
-        if entry.get("code") == "other-version":
-            raise UserError("other-version", entry["message"], "Install the same everywhere; the same command goes on.")
+        if entry.get("code") in SETUP:
+            raise _unfit(entry)
         if reason := entry.pop("stop", None):
             raise UserError(
                 "output-not-writable",
@@ -134,6 +136,8 @@ def _work(
             with connected(scheduler, workers, patience_s) as client:
                 if scheduler is None and (address := dashboard(client)):
                     emit("dashboard", address=address)
+                if scheduler is None and (fault := _fault_of_setup(client, order.recipe)):
+                    raise _unfit(fault)
 
                 def submit(name: str, client: Any = client) -> Any:
                     study = left[name]
@@ -152,6 +156,21 @@ def _work(
                 raise _lost(f"at {scheduler}") from error
             raise
         patience_s = PATIENCE_S
+
+
+def _fault_of_setup(client: Any, recipe: Recipe) -> dict[str, str] | None:
+    """What would refuse every study, found before the first is read; by a worker, which needs the models anyway."""
+    from distributed import KilledWorker
+
+    with suppress(KilledWorker, CancelledError, TimeoutError):  # then the studies tell
+        fault: dict[str, str] | None = client.submit(fault_of_setup, recipe, pure=False).result(timeout=SETUP_S)
+        return fault
+    return None
+
+
+def _unfit(fault: dict[str, str]) -> UserError:
+    remedy = f"{fault['remedy']} Then the same command goes on."
+    return UserError(fault["code"], fault["message"], remedy)
 
 
 def _known_results(ledger: Ledger, order: Order) -> Callable[[Study], list[tuple[str, str]]]:

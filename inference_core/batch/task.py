@@ -33,6 +33,12 @@ LASTING = {
 }  # fmt: skip
 """Errors of the system that would be the same a moment later."""
 
+SETUP = {
+    "other-version", "missing-package", "no-such-engine", "no-such-device", "no-bfloat16", "no-such-model",
+    "wrong-task", "bad-card", "model-incomplete", "model-damaged",
+}  # fmt: skip
+"""Codes of what is wrong with the recipe or the machine: every study would be refused for it."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -68,6 +74,20 @@ def denoise_study(order: Order, study: Study, known: Known) -> dict[str, Any]:
     begun = time.perf_counter()
     entry = _within(LIMIT_S + LIMIT_S_PER_MIB * study.size / 2**20, functools.partial(_tries, order, study, known))
     return {**entry_of(study, order.work), **entry, "time_s": round(time.perf_counter() - begun, 2)}
+
+
+def fault_of_setup(recipe: Recipe) -> dict[str, str] | None:
+    """Why this process can denoise nothing by a recipe, or None; its models are opened for it."""
+    from inference_core.models.engines import open_engine
+
+    try:
+        for card in recipe.cards():
+            open_engine(card, recipe.engine, recipe.device)
+    except UserError as error:
+        return {"code": error.code, "message": error.message, "remedy": error.remedy}
+    except Exception:  # the disk, say; the studies tell, and are tried again
+        return None
+    return None
 
 
 def entry_of(study: Study, work: str) -> dict[str, Any]:
@@ -122,7 +142,11 @@ def _made(order: Order, study: Study, known: Known, over: Callable[[], bool]) ->
 
     root, out, recipe = Path(order.root), Path(order.out), order.recipe
     if recipe.work() != order.work:
-        raise UserError("other-version", f"{platform.node()} has other models or another version of this package.", "")
+        raise UserError(
+            "other-version",
+            "There are other models or another version of this package.",
+            "Install the same everywhere.",
+        )
     content = content_of(root, study)
     name = study.name(content, order.work)
     output = out / (name if recipe.format == "dicom" else f"{name}{recipe.format}")
@@ -184,7 +208,8 @@ def _not_done(error: Exception, order: Order, study: Study) -> dict[str, Any]:
     fault = _fault_of_disk(error)
     entry: dict[str, Any]
     if isinstance(error, UserError):
-        entry = {"status": REFUSED, "code": error.code, "message": error.message, "remedy": error.remedy}
+        where = f"On {platform.node()}: " if error.code in SETUP else ""
+        entry = {"status": REFUSED, "code": error.code, "message": where + error.message, "remedy": error.remedy}
     elif isinstance(error, MemoryError):
         message, remedy = "There is not enough memory for this volume.", "Run fewer workers, or crop the volume."
         entry = {"status": REFUSED, "code": "out-of-memory", "message": message, "remedy": remedy}
