@@ -167,3 +167,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
             pytest.skip(done.stderr)
         faults[way] = int(done.stdout)
     assert faults["keep"] * 10 < faults["give back"]
+
+
+def test_weights_that_are_no_network_are_refused_in_words(tmp_path):
+    from inference_core.models.card import card_from, sha256_of
+
+    for suffix, engine in (("onnx", "onnxruntime"), ("safetensors", "torch")):
+        if engine == "torch":
+            pytest.importorskip("torch")
+        damaged = tmp_path / f"damaged.{suffix}"
+        damaged.write_bytes(CARD.file(suffix).read_bytes()[:-5000])
+        card = card_from(
+            CARD.text | {"id": "damaged", "sha256": {suffix: sha256_of(damaged)}}, tmp_path / "damaged.json"
+        )
+        with pytest.raises(UserError) as error:
+            open_engine(card, engine)
+        assert error.value.code == "model-damaged"

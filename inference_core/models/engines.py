@@ -111,14 +111,18 @@ def _open_onnxruntime(card: ModelCard) -> Engine:
     options.log_severity_level = 3
     # Weights in a further file would come in past the card's sha256, from wherever the process was started.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    session = onnxruntime.InferenceSession(card.file("onnx").read_bytes(), options, providers=["CPUExecutionProvider"])
-    feed = session.get_inputs()[0].name
+    weights = card.file("onnx").read_bytes()
+    try:
+        session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        feed = session.get_inputs()[0].name
+    except Exception as error:
+        raise _told(card, error) from error
 
     def run(x: FloatArray) -> FloatArray:
         try:
             output: FloatArray = session.run(None, {feed: x})[0]
         except Exception as error:
-            raise _memory_error(error) from error
+            raise _told(card, error) from error
         return output
 
     return Engine("onnxruntime", "cpu", run)
@@ -134,7 +138,12 @@ def _open_torch(card: ModelCard, device: str, precision: str) -> Engine:
     place = _torch_device(device)
     torch.set_num_threads(1)  # slices run in parallel instead
     torch.backends.cudnn.allow_tf32 = False  # its 10 bits would show in CT numbers
-    network = load_network(card)
+    try:
+        network = load_network(card)
+    except UserError:
+        raise
+    except Exception as error:
+        raise _told(card, error) from error
     if precision == "bfloat16":
         _check_bfloat16(place)
         network.compute_branches_in_bfloat16()  # type: ignore[operator]
@@ -147,7 +156,7 @@ def _open_torch(card: ModelCard, device: str, precision: str) -> Engine:
                 y = network(torch.from_numpy(x).to(place).contiguous(memory_format=torch.channels_last))
                 output: FloatArray = y.contiguous().cpu().numpy()
         except RuntimeError as error:
-            raise _memory_error(error) from error
+            raise _told(card, error) from error
         return output
 
     batch = 1 if place.type == "cpu" else GPU_BATCH
@@ -184,12 +193,17 @@ def _torch_device(device: str) -> Any:
     return place
 
 
-def _memory_error(error: Exception) -> Exception:
-    """``error`` as a MemoryError where it says that memory ran out, else as it is."""
+def _told(card: ModelCard, error: Exception) -> Exception:
+    """What an engine failed at: a MemoryError where it says that memory ran out, else that the model cannot be run."""
     text = str(error).lower()
     if any(sign in text for sign in ("out of memory", "allocate", "bad_alloc", "bad allocation")):
         return MemoryError(str(error))
-    return error
+    why = (str(error).strip().splitlines() or [""])[0][:200]
+    return UserError(
+        "model-damaged",
+        f"The network of {card.id} cannot be run: {type(error).__name__}: {why}",
+        "Get the model again, or update the engine (onnxruntime, torch).",
+    )
 
 
 def _need(package: str, command: str) -> None:
