@@ -6,8 +6,11 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
+from made_cluster import booked, wait_until
 from made_studies import write_bad_studies, write_headers, write_study
 
 from inference_core.batch.recipe import Recipe
@@ -179,3 +182,28 @@ def test_a_folder_for_results_that_is_the_archive_and_a_scheduler_that_is_not_th
     with pytest.raises(UserError) as error:
         run_batch(tmp_path / "one", tmp_path / "out", Recipe(), "tcp://127.0.0.1:1", None, lambda *told, **more: None)
     assert error.value.code == "no-scheduler"
+    for address in ("nonsense", "http://127.0.0.1:1", "tcp://127.0.0.1", "tcp://127.0.0.1:99999"):
+        with pytest.raises(UserError) as error:  # before the archive is looked through
+            run_batch(tmp_path / "nowhere", tmp_path / "out", Recipe(), address, None, lambda *told, **more: None)
+        assert error.value.code == "no-scheduler"
+        assert repr(address) in error.value.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups there")
+def test_an_interrupt_in_a_terminal_is_answered_by_a_sentence_alone_and_no_process_stays(tmp_path):
+    studies, out = tmp_path / "studies", tmp_path / "out"
+    for number in range(40):
+        write_study(studies / f"{number}.nrrd", number, side=192)
+    code = "import sys; from inference_core.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "batch", str(studies), str(out), "--workers", "2"]
+    batch = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )  # fmt: skip
+    wait_until(lambda: len(booked(out)) >= 2, batch)
+    os.killpg(batch.pid, signal.SIGINT)
+    _, told = batch.communicate(timeout=60)  # all that hold its standard error have ended then
+    assert batch.returncode == 130
+    assert "Traceback" not in told
+    assert told.splitlines()[-1] == "Stopped. What is done stays, and the same command goes on."
+    assert (out / "summary.html").exists()
+    assert not (out / "running").exists()

@@ -11,6 +11,7 @@ import pytest
 from made_studies import write_headers, write_study
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
+from inference_core.batch.ledger import Ledger
 from inference_core.batch.studies import Study, find_studies
 from inference_core.errors import UserError
 
@@ -73,6 +74,10 @@ def test_links_pipes_hidden_files_and_results_are_passed_over(tmp_path):
     if sys.platform != "win32":
         os.mkfifo(tmp_path / "ward" / "pipe")  # whoever opens it waits for ever
         os.mkfifo(tmp_path / "ward" / "pipe.nrrd")
+    write_study(tmp_path / "earlier" / "result.nrrd", 2)
+    Ledger(tmp_path / "earlier").write({"name": "a", "status": "done", "stamp": "", "work": ""})
+    assert set(found(tmp_path, tmp_path / "out")) == {("ward/ct.nrrd", 1)}
+    (tmp_path / "ward" / "ledger.jsonl").write_text('{"name": "of another program"}\n[1]\n')
     assert set(found(tmp_path, tmp_path / "out")) == {("ward/ct.nrrd", 1)}
     with pytest.raises(UserError) as error:
         find_studies(tmp_path, tmp_path)

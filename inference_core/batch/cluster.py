@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 import time
 import warnings
 from collections import deque
@@ -30,8 +31,27 @@ MEMORY_RULES = {
 """A worker holds nothing that could be spilled; at its share of the memory it is ended, and its study tried alone."""
 
 
+UNINTERRUPTED = "from signal import SIG_IGN, SIGINT, signal; signal(SIGINT, SIG_IGN)"
+"""What a worker of this machine runs first: Ctrl-C in a terminal is for all processes, and the leader ends them."""
+
+
 class SchedulerLost(Exception):  # noqa: N818 - it may come back
     """The scheduler does not answer any more."""
+
+
+def check_address(scheduler: str) -> None:
+    """Refuse what is no address, before anything waits for an answer.
+
+    Raises
+    ------
+    UserError
+        ``no-scheduler``.
+    """
+    found = re.fullmatch(r"(?:(?:tcp|tls|ws|wss|ucx)://)?[^/\s]+:(\d{1,5})", scheduler)
+    if not found or not 0 < int(found[1]) < 2**16:
+        raise UserError(
+            "no-scheduler", f"{scheduler!r} is no address of a Dask scheduler.", "Give one such as tcp://host:8786."
+        )
 
 
 @contextmanager
@@ -68,7 +88,12 @@ def connected(scheduler: str | None, workers: int | None, patience_s: float) -> 
             from distributed.system import MEMORY_LIMIT
 
             count = workers or CPU_COUNT
-            stack.enter_context(dask.config.set({**MEMORY_RULES, "distributed.scheduler.allowed-failures": FAILURES}))
+            rules = {
+                **MEMORY_RULES,
+                "distributed.scheduler.allowed-failures": FAILURES,
+                "distributed.worker.preload": [UNINTERRUPTED, *dask.config.get("distributed.worker.preload")],
+            }
+            stack.enter_context(dask.config.set(rules))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # another batch may have the dashboard's port; then it is another
                 address = LocalCluster(

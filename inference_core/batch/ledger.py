@@ -17,6 +17,20 @@ NAME = "ledger.jsonl"
 DONE, REFUSED, FAILED, LEFT_OUT = "done", "refused", "failed", "left out"
 
 
+def has_ledger(folder: Path) -> bool:
+    """Whether a batch writes, or wrote, its results into a folder; a file of that name alone does not say so."""
+    try:
+        with (folder / NAME).open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                try:
+                    return {"name", "status", "stamp", "work"} <= set(json.loads(line))
+                except (ValueError, TypeError):  # cut short
+                    continue
+    except OSError:
+        pass
+    return False
+
+
 class Ledger:
     """Entries by their name (of a study and how it is denoised); the last one of a name holds."""
 

@@ -10,7 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from inference_core.batch.cluster import ANSWER_S, PATIENCE_S, SchedulerLost, connected, dashboard, work_off
+from inference_core.batch.cluster import (
+    ANSWER_S,
+    PATIENCE_S,
+    SchedulerLost,
+    check_address,
+    connected,
+    dashboard,
+    work_off,
+)
 from inference_core.batch.ledger import DONE, FAILED, LEFT_OUT, Ledger
 from inference_core.batch.lock import only_one
 from inference_core.batch.recipe import Recipe
@@ -59,6 +67,8 @@ def run_batch(
         ``output-not-writable``, ``no-scheduler``, ``scheduler-lost``, ``worker-unfit``, and those of `SETUP`.
     """
     need("distributed", "batch", "A batch")
+    if scheduler is not None:
+        check_address(scheduler)
     order = Order(str(root), str(out), recipe, recipe.work())
     studies = find_studies(root, out, lambda done, total: emit("files", done=done, total=total))
     try:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from inference_core.batch.ledger import NAME as LEDGER
+from inference_core.batch.ledger import has_ledger
 from inference_core.errors import UserError
 from inference_core.image.dicom_files import SECONDARY_CAPTURE, quiet_pydicom
 from inference_core.image.reading import volume_suffix
@@ -86,7 +88,7 @@ class _File:
 def find_studies(root: Path, besides: Path | None = None, look: Look = lambda done, total: None) -> list[Study]:
     """All studies below a folder, in the order of their paths.
 
-    Hidden files and folders are passed over, and links to folders are not followed.
+    Hidden files and folders and results of other batches are passed over, and links to folders are not followed.
 
     Parameters
     ----------
@@ -123,10 +125,13 @@ def find_studies(root: Path, besides: Path | None = None, look: Look = lambda do
 
 
 def _paths_below(root: Path, besides: Path | None) -> tuple[list[Path], list[Path]]:
-    """Files, and the folders that may not be read."""
+    """Files, and the folders that may not be read; without results of other batches."""
     paths: list[Path] = []
     closed: list[Path] = []
     for folder, folders, names in os.walk(root, onerror=lambda error: closed.append(Path(error.filename))):
+        if LEDGER in names and Path(folder) != root and has_ledger(Path(folder)):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if name[0] != "." and Path(folder, name) != besides)
         paths += [Path(folder, name) for name in sorted(names) if name[0] != "."]
     return paths, closed
