@@ -29,7 +29,9 @@ def test_a_living_batch_is_not_disturbed_and_a_killed_one_does_not_stand_in_the_
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     file = tmp_path / "running"
     try:
-        file.write_text(json.dumps({"host": platform.node(), "pid": other.pid}))
+        with lock.only_one(tmp_path):
+            told = json.loads(file.read_text()) | {"pid": other.pid}
+        file.write_text(json.dumps(told))
         with pytest.raises(UserError) as error, lock.only_one(tmp_path):
             pass
         assert error.value.code == "busy"
@@ -59,6 +61,18 @@ def test_a_batch_of_another_machine_counts_as_alive_while_it_gives_signs_of_life
     os.utime(file, (long_ago, long_ago))
     with lock.only_one(tmp_path):
         pass
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/ns/pid"), reason="no /proc")
+@pytest.mark.parametrize("other", ["boot", "processes"])
+def test_a_machine_or_container_of_the_same_name_is_another(tmp_path, other):
+    file = tmp_path / "running"
+    with lock.only_one(tmp_path):
+        told = json.loads(file.read_text())
+    file.write_text(json.dumps(told | {"pid": os.getpid(), other: "another"}))
+    with pytest.raises(UserError) as error, lock.only_one(tmp_path):
+        pass
+    assert error.value.code == "busy"
 
 
 def test_a_ledger_that_was_cut_short_is_read_as_far_as_it_goes(tmp_path):

@@ -47,10 +47,18 @@ def check_address(scheduler: str) -> None:
     UserError
         ``no-scheduler``.
     """
-    found = re.fullmatch(r"(?:(?:tcp|tls|ws|wss|ucx)://)?[^/\s]+:(\d{1,5})", scheduler)
+    from distributed.security import Security
+
+    found = re.fullmatch(r"(?:(?:tcp|tls)://)?[^/\s]+:(\d{1,5})", scheduler)
     if not found or not 0 < int(found[1]) < 2**16:
         raise UserError(
             "no-scheduler", f"{scheduler!r} is no address of a Dask scheduler.", "Give one such as tcp://host:8786."
+        )
+    if scheduler.startswith("tls:") and Security().get_connection_args("client").get("ssl_context") is None:
+        raise UserError(
+            "no-scheduler",
+            f"{scheduler} needs certificates, and Dask's configuration names none.",
+            "Set distributed.comm.tls.ca-file and distributed.comm.tls.client.cert and .key.",
         )
 
 

@@ -22,8 +22,8 @@ GONE_S = 120.0  # without one: it was killed, or its machine was
 def only_one(out: Path) -> Iterator[None]:
     """Refuse a second batch on one output; a batch that was killed does not stand in the way.
 
-    The file names machine and process; a process number means nothing on another machine, so a living batch also
-    touches the file.
+    The file names machine and process; a process number means nothing on another machine or in another container, so
+    a living batch also touches the file.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def only_one(out: Path) -> Iterator[None]:
         ``busy`` or ``not-writable``.
     """
     lock = out / NAME
-    mine = json.dumps({"host": platform.node(), "pid": os.getpid()})
+    mine = json.dumps({**_here(), "pid": os.getpid()})
     try:
         try:
             with lock.open("x", encoding="utf-8") as file:
@@ -55,6 +55,16 @@ def only_one(out: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+def _here() -> dict[str, str | None]:
+    """Where a process number means the same; containers may share the machine's name, and machines one name."""
+    boot = space = None
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return {"host": platform.node(), "boot": boot, "processes": space}
+
+
 def _beat(lock: Path, over: threading.Event) -> None:
     while not over.wait(BEAT_S):
         with suppress(OSError):
@@ -67,9 +77,10 @@ def _refuse_if_alive(lock: Path) -> None:
     try:
         other = json.loads(lock.read_text(encoding="utf-8"))
         host, pid = str(other["host"]), int(other["pid"])
+        here = {**other, **_here()} == other
     except (ValueError, KeyError, TypeError):  # cut short as it was written
-        host, pid = "unknown", 0
-    if host == platform.node() and (pid == os.getpid() or not process_alive(pid)):
+        host, pid, here = "unknown", 0, False
+    if here and (pid == os.getpid() or not process_alive(pid)):
         return
     silent_s = _age(lock)
     if silent_s < GONE_S:
