@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from made_cluster import booked, wait_until
 from made_studies import write_bad_studies, write_headers, write_study
 
+from inference_core import __version__
 from inference_core.batch.recipe import Recipe
 from inference_core.batch.summary import reasons, totals
 from inference_core.errors import UserError
@@ -60,7 +62,9 @@ def test_good_ones_are_done_bad_ones_named_and_the_next_run_does_only_what_is_le
     assert all(f"bad/{name}" in reasons(entries) for name in bad)
     with (out / "summary.csv").open(encoding="utf-8-sig", newline="") as file:
         assert len(list(csv.DictReader(file))) == 10
-    assert totals(entries, 9) in (out / "summary.html").read_text(encoding="utf-8")
+    page = (out / "summary.html").read_text(encoding="utf-8")
+    assert totals(entries, 9) in page
+    assert all(told in page for told in (time.strftime("%Y-"), str(studies), "strength: 1.0", f" {__version__}<"))
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.nrrd")}
 
     write_study(studies / "a ward" / "1.nrrd", 77)  # another volume under the same name

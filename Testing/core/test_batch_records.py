@@ -116,7 +116,7 @@ class Cells(HTMLParser):
 def test_the_tables_show_any_name_as_it_is_and_are_no_programs(tmp_path):
     names = ["=HYPERLINK(1)", "+1.nrrd", "-2.nrrd", "@x", "<script>alert(1)</script>", 'a"b,\nc', "\u00e4\udcff.nrrd"]
     entries = [entry(name, warnings=["=1+1"], noise_after_hu=-1.5) for name in names] + [entry("bad", "refused")]
-    write_summary(tmp_path, entries, 9)
+    write_summary(tmp_path, entries, 9, "of <b>\udcff")
     with (tmp_path / "summary.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"].removeprefix("'") for row in rows[:-2]] == names[:-1]
@@ -124,6 +124,7 @@ def test_the_tables_show_any_name_as_it_is_and_are_no_programs(tmp_path):
     assert rows[0]["noise_after_hu"] == "-1.5"  # a number stays one
     page = Cells((tmp_path / "summary.html").read_text(encoding="utf-8"))
     assert "script" not in page.elements
+    assert "of <b>?" in page.texts
     assert "<script>alert(1)</script>" in page.texts
     assert "7 of 9 studies done, 1 refused, 1 left" in page.texts
     assert [page.texts[page.texts.index(name) - 1] for name in ("done", "refused", "done with warnings")] == list("717")

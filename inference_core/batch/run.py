@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from inference_core import __version__
 from inference_core.batch.cluster import (
     ANSWER_S,
     PATIENCE_S,
@@ -86,10 +89,10 @@ def run_batch(
                 _work(order, scheduler, workers, left, ledger, emit)
         except BaseException:
             with suppress(UserError, OSError):  # what stopped it matters more
-                write_summary(out, _entries(studies, order, ledger), len(wanted))
+                write_summary(out, _entries(studies, order, ledger), len(wanted), _about(order))
             raise
         entries = _entries(studies, order, ledger)
-        write_summary(out, entries, len(wanted))
+        write_summary(out, entries, len(wanted), _about(order))
         sweep_stale(out)
     return entries
 
@@ -115,6 +118,13 @@ def _entries(studies: list[Study], order: Order, ledger: Ledger) -> list[dict[st
         elif (entry := ledger.entries.get(study.name(order.work))) and entry["stamp"] == study.stamp:
             entries.append(entry)
     return entries
+
+
+def _about(order: Order) -> str:
+    """When, of what, and by what the tables were made."""
+    settings = {**asdict(order.recipe), "model": order.recipe.model or "the one that fits each volume"}
+    recipe = ", ".join(f"{name}: {value}" for name, value in settings.items())
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}; {order.root}; {recipe}; faithful-imaging {__version__}"
 
 
 def _work(

@@ -33,7 +33,7 @@ th{position:sticky;top:0;background:#fff;overflow-wrap:normal}
 """
 
 
-def write_summary(out: Path, entries: Sequence[dict[str, Any]], total: int) -> None:
+def write_summary(out: Path, entries: Sequence[dict[str, Any]], total: int, about: str) -> None:
     """Write both tables.
 
     Parameters
@@ -43,6 +43,8 @@ def write_summary(out: Path, entries: Sequence[dict[str, Any]], total: int) -> N
         Of the ledger.
     total : int
         Of studies that were found, without those left out.
+    about : str
+        When, of what, and by what they were made.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def write_summary(out: Path, entries: Sequence[dict[str, Any]], total: int) -> N
     table.writerows([_csv_cell(entry.get(name)) for name in COLUMNS] for entry in entries)
     # The mark at the start tells Excel that it is UTF-8.
     write_aside(out / "summary.csv", lambda path: path.write_text(text.getvalue(), encoding="utf-8-sig", newline="\n"))
-    page = _page(entries, total)
+    page = _page(entries, total, about)
     write_aside(out / "summary.html", lambda path: path.write_text(page, encoding="utf-8"))
 
 
@@ -89,7 +91,7 @@ def reasons(entries: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _page(entries: Sequence[dict[str, Any]], total: int) -> str:
+def _page(entries: Sequence[dict[str, Any]], total: int, about: str) -> str:
     counts = Counter(entry["status"] for entry in entries)
     warned = sum(bool(entry.get("warnings")) for entry in entries)
     left = total - counts[DONE] - counts[REFUSED] - counts[FAILED]
@@ -109,7 +111,7 @@ def _page(entries: Sequence[dict[str, Any]], total: int) -> str:
     rows = "".join(_row(entry) for entry in ordered)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f'</head>\n<body><h1>{title}</h1>\n<ul class="counts">{tiles}</ul>\n'
+        f'</head>\n<body><h1>{title}</h1>\n<p>{html.escape(_plain(about))}</p>\n<ul class="counts">{tiles}</ul>\n'
         + (f"<table><tr><th>studies</th><th>what</th><th>why</th></tr>{kinds}</table>\n" if kinds else "")
         + f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></body></html>\n"
     )
