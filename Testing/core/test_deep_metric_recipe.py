@@ -79,7 +79,7 @@ def test_three_steps_become_a_model_that_denoises(doses, tmp_path, config, setti
     assert (after.voxels != before.voxels).any()
     if config == "dml_robust":
         moved = low_band((after.voxels[0] - before.voxels[0]).astype(np.float64), 6, card.wavelet)
-        assert np.abs(moved).max() == pytest.approx(report.low_band_change)
+        assert np.abs(moved).max() == pytest.approx(report.low_band_change, abs=1e-5)  # in single precision
         assert report.low_band_change < 0.5
         assert card.kept_levels == (3, 6)
     else:
@@ -357,8 +357,8 @@ def test_a_warm_start_is_the_model_at_a_strength(doses, tmp_path, strength):
     run = tmp_path / "run"
     main(arguments(doses, "dml_robust", run, "steps=1", "learning_rate=1e-12", f"start_strength={strength}"))
     before = noisy()
-    default = find_model("low-dose-ct", "denoise-ct")
-    expected, _ = denoise_volume(before, default, open_engine(default), strength)
+    large = find_model("low-dose-ct-large", "denoise-ct")
+    expected, _ = denoise_volume(before, large, open_engine(large), strength)
     card = find_model(str(run / "model.json"), "denoise-ct")
     got, _ = denoise_volume(before, card, open_engine(card))
     assert np.abs(got.voxels.astype(int) - expected.voxels).max() <= 1

@@ -298,8 +298,9 @@ def test_a_network_is_scored_through_the_pipeline(tmp_path):
     from safetensors.torch import save_file
 
     from inference_core.models.networks.unshuffle_unet import UnshuffleUnet
+    from inference_core.models.registry import find_model
 
-    network = UnshuffleUnet()
+    network = UnshuffleUnet(**find_model("low-dose-ct", "denoise-ct").arguments)
     save_file(network.state_dict(), tmp_path / "nothing.safetensors")
     torch.nn.init.normal_(network.last.weight, 0, 0.01)
     save_file(network.state_dict(), tmp_path / "random.safetensors")

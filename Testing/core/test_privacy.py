@@ -143,7 +143,7 @@ def test_a_crash_tells_nothing(tmp_path):
     crash = (
         "import inference_core.denoiser.pipeline as p, inference_core.worker as w, sys\n"
         "def crash(*a, **k): raise KeyError('in the midst')\n"
-        "p.denoise_slice = crash\n"
+        "p.denoise_slices = crash\n"
         "sys.exit(w.main())"
     )
     job = {"job": "denoise", "input": str(tmp_path / "in"), "output": str(tmp_path / "out")}
