@@ -109,7 +109,7 @@ def check(work: Path, times: int) -> list[Tally]:
                 if not again.refused_plainly or outputs(out)["series"] != right["series"]:
                     problems.append(f"the next run does not refuse: {again.said[-300:]}")
             elif again.status:
-                problems.append(f"the next run fails: {again.said[-300:]}")
+                problems.append(f"the next run fails with status {again.status}: {again.said[-300:]}")
             elif outputs(out) != right:
                 problems.append("the next run gives other bytes")
             if scratch_in(out):
