@@ -99,6 +99,12 @@ def test_side_files_and_rois(job, ct, tmp_path):
         ({"model": "other"}, "no-such-model"),
         ({"speed": "fast"}, "bad-job"),
         ({"job": "dance"}, "bad-job"),
+        ({"picture": 5}, "bad-job"),
+        ({"report": ["r.json"]}, "bad-job"),
+        ({"series": 1.5}, "bad-job"),
+        ({"again": True}, "bad-job"),
+        ({"threads": True}, "bad-job"),
+        ({"rois": [7]}, "bad-job"),
         ({"modality": "MR"}, "not-ct"),
     ],
 )

@@ -82,14 +82,17 @@ def job_from(message: dict[str, Any]) -> DenoiseJob:
             f"A denoise job takes {', '.join(sorted(known))}, not {', '.join(sorted(message))}.",
             "Client and worker may be of different versions; install one of them again.",
         )
+    texts = ("input", "output", "engine", "device", "precision")
+    texts_or_none = ("series", "model", "modality", "kernel", "roi_transform", "picture", "report", "again")
     wrong = [
         name
         for name, value in message.items()
-        if (name == "strength" and not isinstance(value, (int, float)))
-        or (name in ("engine", "device", "precision") and not isinstance(value, str))
+        if isinstance(value, bool)
+        or (name == "strength" and not isinstance(value, (int, float)))
         or (name == "threads" and not (value is None or isinstance(value, int)))
-        or (name in ("input", "output") and not isinstance(value, str))
-        or (name == "rois" and not isinstance(value, (list, tuple)))
+        or (name in texts and not isinstance(value, str))
+        or (name in texts_or_none and not (value is None or isinstance(value, str)))
+        or (name == "rois" and not (isinstance(value, (list, tuple)) and all(isinstance(roi, str) for roi in value)))
     ]
     if wrong:
         raise UserError("bad-job", f"The job's {', '.join(wrong)} is of the wrong type.", "Send the documented types.")
